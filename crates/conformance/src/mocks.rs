@@ -1,0 +1,72 @@
+//! [mockall] mocks of the ports.
+//!
+//! Put four of them into a [`Composed`](crm_chat_domain::Composed) for a whole transaction, or expect everything of one
+//! [`MockTransaction`].
+
+use crm_chat_domain::{
+    Change, ChatId, ChatRepo, CrmRepo, Entity, Permissions, Removal, Role, Store, StoreError,
+    UnitOfWork, UserId, UserRepo,
+};
+use mockall::mock;
+
+mock! {
+    /// Mocks [`ChatRepo`] and, so that it can carry a [`Composed`](crm_chat_domain::Composed), [`UnitOfWork`].
+    pub ChatRepo {}
+
+    impl ChatRepo for ChatRepo {
+        async fn messenger_installed(&mut self) -> Result<bool, StoreError>;
+        async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError>;
+        async fn successor(&mut self, chat: ChatId, leaving: UserId) -> Result<Option<UserId>, StoreError>;
+        async fn remove_member(&mut self, change: &Change) -> Result<bool, StoreError>;
+    }
+
+    impl UnitOfWork for ChatRepo {
+        async fn announce(&mut self, actor: UserId, removal: &Removal);
+        async fn commit(self) -> Result<(), StoreError>;
+        async fn rollback(self) -> Result<(), StoreError>;
+    }
+}
+
+mock! {
+    /// Mocks [`CrmRepo`].
+    pub CrmRepo {}
+
+    impl CrmRepo for CrmRepo {
+        async fn last_chat(&mut self, entity: Entity) -> Result<Option<ChatId>, StoreError>;
+        async fn is_linked(&mut self, chat: ChatId, entity: Entity) -> Result<bool, StoreError>;
+    }
+}
+
+mock! {
+    /// Mocks [`UserRepo`].
+    pub UserRepo {}
+
+    impl UserRepo for UserRepo {
+        async fn is_active(&mut self, user: UserId) -> Result<bool, StoreError>;
+    }
+}
+
+mock! {
+    /// Mocks [`Permissions`].
+    pub Permissions {}
+
+    impl Permissions for Permissions {
+        async fn has_access(&mut self, actor: UserId, entity: Entity) -> Result<bool, StoreError>;
+        async fn may_remove(&mut self, actor: UserId, chat: ChatId, entity: Entity) -> Result<bool, StoreError>;
+    }
+}
+
+/// A whole transaction of mocks.
+pub type MockTransaction =
+    crm_chat_domain::Composed<MockChatRepo, MockCrmRepo, MockUserRepo, MockPermissions>;
+
+mock! {
+    /// Mocks [`Store`]: it hands out the [`MockTransaction`]s that a test prepared.
+    pub Store {}
+
+    impl Store for Store {
+        type Tx = MockTransaction;
+        async fn begin(&self) -> Result<MockTransaction, StoreError>;
+        async fn backoff(&self, attempt: u32);
+    }
+}

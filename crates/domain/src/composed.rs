@@ -1,0 +1,100 @@
+//! Four ports by four things.
+
+use crate::{
+    Change, ChatId, ChatRepo, CrmRepo, Entity, Permissions, Removal, Role, StoreError, UnitOfWork,
+    UserId, UserRepo,
+};
+
+/// One transaction made of four things, each of which implements one port: own tables, a permission service over HTTP.
+///
+/// `chats` is also the unit of work: it is told what is about to be asked, committed and rolled back. **Only `chats` is
+/// atomic, then.** What the other three answer may be stale by the time of the commit: a right that is revoked, a link
+/// that is removed or a user who is deactivated while the removal runs may go unseen. Give all four to one database
+/// where that matters.
+///
+/// `chats` answers for the [successor](ChatRepo::successor) too, which joins members and users: where the users live
+/// elsewhere, it needs its own way to them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Composed<C, R, U, P> {
+    /// Chats and members, and the unit of work.
+    pub chats: C,
+    /// Links between entities and chats.
+    pub crm: R,
+    /// Users.
+    pub users: U,
+    /// Rights.
+    pub permissions: P,
+}
+
+impl<C, R, U, P> UnitOfWork for Composed<C, R, U, P>
+where
+    C: UnitOfWork,
+    R: Send,
+    U: Send,
+    P: Send,
+{
+    async fn announce(&mut self, actor: UserId, removal: &Removal) {
+        self.chats.announce(actor, removal).await;
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        self.chats.commit().await
+    }
+
+    async fn rollback(self) -> Result<(), StoreError> {
+        self.chats.rollback().await
+    }
+}
+
+impl<C: ChatRepo, R: Send, U: Send, P: Send> ChatRepo for Composed<C, R, U, P> {
+    async fn messenger_installed(&mut self) -> Result<bool, StoreError> {
+        self.chats.messenger_installed().await
+    }
+
+    async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {
+        self.chats.role(chat, user).await
+    }
+
+    async fn successor(
+        &mut self,
+        chat: ChatId,
+        leaving: UserId,
+    ) -> Result<Option<UserId>, StoreError> {
+        self.chats.successor(chat, leaving).await
+    }
+
+    async fn remove_member(&mut self, change: &Change) -> Result<bool, StoreError> {
+        self.chats.remove_member(change).await
+    }
+}
+
+impl<C: Send, R: CrmRepo, U: Send, P: Send> CrmRepo for Composed<C, R, U, P> {
+    async fn last_chat(&mut self, entity: Entity) -> Result<Option<ChatId>, StoreError> {
+        self.crm.last_chat(entity).await
+    }
+
+    async fn is_linked(&mut self, chat: ChatId, entity: Entity) -> Result<bool, StoreError> {
+        self.crm.is_linked(chat, entity).await
+    }
+}
+
+impl<C: Send, R: Send, U: UserRepo, P: Send> UserRepo for Composed<C, R, U, P> {
+    async fn is_active(&mut self, user: UserId) -> Result<bool, StoreError> {
+        self.users.is_active(user).await
+    }
+}
+
+impl<C: Send, R: Send, U: Send, P: Permissions> Permissions for Composed<C, R, U, P> {
+    async fn has_access(&mut self, actor: UserId, entity: Entity) -> Result<bool, StoreError> {
+        self.permissions.has_access(actor, entity).await
+    }
+
+    async fn may_remove(
+        &mut self,
+        actor: UserId,
+        chat: ChatId,
+        entity: Entity,
+    ) -> Result<bool, StoreError> {
+        self.permissions.may_remove(actor, chat, entity).await
+    }
+}

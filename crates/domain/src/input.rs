@@ -1,0 +1,214 @@
+//! Untrusted values.
+
+/// One untrusted value of a request, as it came over the wire.
+///
+/// It keeps what the rules distinguish and nothing else, so it can be made of JSON (with the feature `serde`, from any
+/// self-describing format), of a form field or of a command-line argument:
+///
+/// ```
+/// use crm_chat_domain::{Input, UserId};
+///
+/// assert_eq!(Input::from(12_u64).to_id(), UserId::new(12));
+/// assert_eq!(Input::from(" 012\n").to_id(), UserId::new(12));
+/// assert_eq!(Input::from("12abc").to_id::<UserId>(), None);
+/// assert!(Input::from("0").is_absent() && !Input::from("00").is_absent());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    /// Missing, `null`, `false`, an empty list or an empty map.
+    #[default]
+    Absent,
+    /// A whole number that is not negative. Zero counts as absent.
+    Number(u64),
+    /// A string. `""` and `"0"` count as absent.
+    Text(String),
+    /// Anything else: `true`, a negative number, a fraction, an exponent, a list or map that is not empty.
+    Other,
+}
+
+impl Input {
+    /// Tells whether the value counts as absent.
+    ///
+    /// The original system takes as empty what PHP does; so does this: also zero, `""` and `"0"`.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Self::Absent | Self::Number(0) => true,
+            Self::Text(text) => text.is_empty() || text == "0",
+            Self::Number(_) | Self::Other => false,
+        }
+    }
+
+    /// Returns the id that the value writes, if it does: a number, or a string as [`UserId`](crate::UserId) reads it.
+    #[must_use]
+    pub fn to_id<I: TryFrom<u64> + std::str::FromStr>(&self) -> Option<I> {
+        match self {
+            Self::Number(number) => I::try_from(*number).ok(),
+            Self::Text(text) => text.parse().ok(),
+            Self::Absent | Self::Other => None,
+        }
+    }
+}
+
+impl From<u64> for Input {
+    fn from(value: u64) -> Self {
+        Self::Number(value)
+    }
+}
+
+impl From<i64> for Input {
+    fn from(value: i64) -> Self {
+        u64::try_from(value).map_or(Self::Other, Self::Number)
+    }
+}
+
+impl From<f64> for Input {
+    fn from(value: f64) -> Self {
+        if value == 0.0 {
+            Self::Absent
+        } else {
+            Self::Other
+        }
+    }
+}
+
+impl From<bool> for Input {
+    fn from(value: bool) -> Self {
+        if value { Self::Other } else { Self::Absent }
+    }
+}
+
+impl From<&str> for Input {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Input {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<T: Into<Input>> From<Option<T>> for Input {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Absent, Into::into)
+    }
+}
+
+#[cfg(feature = "serde")]
+mod de {
+    use std::fmt;
+
+    use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+    use super::Input;
+
+    /// The key under which `serde_json` hands over a number's text if any crate of the build switched its feature
+    /// `arbitrary_precision` on. Without this, such a build would take every number for a map, and no request would
+    /// ever name a user.
+    const NUMBER_TEXT: &str = "$serde_json::private::Number";
+
+    impl<'de> Deserialize<'de> for Input {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Untrusted)
+        }
+    }
+
+    struct Untrusted;
+
+    impl<'de> Visitor<'de> for Untrusted {
+        type Value = Input;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("any value")
+        }
+
+        fn visit_bool<E: Error>(self, value: bool) -> Result<Input, E> {
+            Ok(value.into())
+        }
+
+        fn visit_i64<E: Error>(self, value: i64) -> Result<Input, E> {
+            Ok(value.into())
+        }
+
+        fn visit_i128<E: Error>(self, value: i128) -> Result<Input, E> {
+            Ok(u64::try_from(value).map_or(Input::Other, Input::Number))
+        }
+
+        fn visit_u64<E: Error>(self, value: u64) -> Result<Input, E> {
+            Ok(value.into())
+        }
+
+        fn visit_u128<E: Error>(self, value: u128) -> Result<Input, E> {
+            Ok(u64::try_from(value).map_or(Input::Other, Input::Number))
+        }
+
+        fn visit_f64<E: Error>(self, value: f64) -> Result<Input, E> {
+            Ok(value.into())
+        }
+
+        fn visit_str<E: Error>(self, value: &str) -> Result<Input, E> {
+            Ok(value.into())
+        }
+
+        fn visit_string<E: Error>(self, value: String) -> Result<Input, E> {
+            Ok(value.into())
+        }
+
+        fn visit_bytes<E: Error>(self, _: &[u8]) -> Result<Input, E> {
+            Ok(Input::Other)
+        }
+
+        fn visit_none<E: Error>(self) -> Result<Input, E> {
+            Ok(Input::Absent)
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Input, E> {
+            Ok(Input::Absent)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Input, D::Error> {
+            Input::deserialize(deserializer)
+        }
+
+        fn visit_newtype_struct<D: Deserializer<'de>>(
+            self,
+            deserializer: D,
+        ) -> Result<Input, D::Error> {
+            Input::deserialize(deserializer)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Input, A::Error> {
+            let mut input = Input::Absent;
+            while list.next_element::<IgnoredAny>()?.is_some() {
+                input = Input::Other;
+            }
+            Ok(input)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Input, A::Error> {
+            let Some(key) = map.next_key::<String>()? else {
+                return Ok(Input::Absent);
+            };
+            if key == NUMBER_TEXT {
+                return Ok(number(&map.next_value::<String>()?));
+            }
+            map.next_value::<IgnoredAny>()?;
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(Input::Other)
+        }
+    }
+
+    /// Classifies a JSON number by its text.
+    pub(super) fn number(text: &str) -> Input {
+        let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
+        if !mantissa.contains(|digit: char| matches!(digit, '1'..='9')) {
+            Input::Absent
+        } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.parse().map_or(Input::Other, Input::Number)
+        } else {
+            Input::Other
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The request as it came in, before the rules look at it.
+
+use crate::rules::request as rules;
+use crate::{IfAbsent, Input, Refusal, Removal};
+
+/// An untrusted request to remove a user from a chat: the parameters of the method, whatever they hold.
+///
+/// With the feature `serde` it is read from a map whose keys are the wire's: `CRM_ENTITY_TYPE`, `CRM_ENTITY`,
+/// `USER_ID`, `CHAT_ID`. Other keys are ignored; of a key given twice the last counts. The option `if_absent` is the
+/// caller's own and never read from the wire.
+///
+/// ```
+/// use crm_chat_domain::{Refusal, Request};
+///
+/// let request = Request {
+///     crm_entity_type: "deal".into(),
+///     crm_entity: 288_u64.into(),
+///     user_id: "12abc".into(),
+///     ..Request::default()
+/// };
+/// assert_eq!(request.parse(), Err(Refusal::EmptyUser));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(from = "std::collections::BTreeMap<String, Input>")
+)]
+pub struct Request {
+    /// `CRM_ENTITY_TYPE`: the kind of the entity.
+    pub crm_entity_type: Input,
+    /// `CRM_ENTITY`: the id of the entity.
+    pub crm_entity: Input,
+    /// `USER_ID`: the user or bot that is to leave the chat.
+    pub user_id: Input,
+    /// `CHAT_ID`: the chat; if absent, the entity's last chat.
+    pub chat_id: Input,
+    /// What a user who is not a member of the chat means.
+    pub if_absent: IfAbsent,
+}
+
+impl Request {
+    /// Checks rules 1 to 5, in their order, and returns the typed request.
+    ///
+    /// # Errors
+    /// The refusal of the first rule that fails: [`Refusal::EmptyUser`], [`Refusal::EmptyCrmData`],
+    /// [`Refusal::InvalidArgument`] or [`Refusal::UnknownEntityKind`].
+    pub fn parse(&self) -> Result<Removal, Refusal> {
+        let user = rules::user_id(self)?;
+        rules::crm_data(self)?;
+        let id = rules::crm_entity(self)?;
+        let chat = rules::chat_id(self)?;
+        let kind = rules::crm_entity_type(self)?;
+        Ok(Removal {
+            entity: crate::Entity { kind, id },
+            user,
+            chat,
+            if_absent: self.if_absent,
+        })
+    }
+}
+
+/// Picks the parameters of the method out of a map of any.
+impl From<std::collections::BTreeMap<String, Input>> for Request {
+    fn from(mut parameters: std::collections::BTreeMap<String, Input>) -> Self {
+        let mut take = |name| parameters.remove(name).unwrap_or_default();
+        Self {
+            crm_entity_type: take("CRM_ENTITY_TYPE"),
+            crm_entity: take("CRM_ENTITY"),
+            user_id: take("USER_ID"),
+            chat_id: take("CHAT_ID"),
+            if_absent: IfAbsent::default(),
+        }
+    }
+}
+
+impl From<&Removal> for Request {
+    fn from(removal: &Removal) -> Self {
+        Self {
+            crm_entity_type: removal.entity.kind.as_str().into(),
+            crm_entity: removal.entity.id.get().into(),
+            user_id: removal.user.get().into(),
+            chat_id: removal.chat.map(crate::ChatId::get).into(),
+            if_absent: removal.if_absent,
+        }
+    }
+}

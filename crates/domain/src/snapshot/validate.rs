@@ -1,0 +1,136 @@
+//! The rules of a snapshot.
+
+use std::fmt;
+
+use crate::{ChatId, Snapshot};
+
+/// A snapshot breaks a rule. The message names the place, as `chats[3].members[1]`, counted from 0.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{place}`: {problem}")]
+pub struct SnapshotError {
+    place: String,
+    problem: String,
+}
+
+impl SnapshotError {
+    fn new(place: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self {
+            place: place.to_string(),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// Returns the place, as `chats[3].members[1]`, counted from 0.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+}
+
+impl Snapshot {
+    /// Checks what the types do not say: no id and no entry stands twice (log records may), a chat in a link or in
+    /// `removers` is known, an owner is a member.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] with the first place where a rule is broken.
+    pub fn validate(&self) -> Result<(), SnapshotError> {
+        unique("users", self.users.iter().map(|user| user.id), "user")?;
+        unique("chats", self.chats.iter().map(|chat| chat.id), "chat")?;
+        for (index, chat) in self.chats.iter().enumerate() {
+            let members = || chat.members.iter().copied();
+            if repeated(members()).is_some() {
+                unique(&format!("chats[{index}].members"), members(), "member")?;
+            }
+            if let Some(owner) = chat.owner.filter(|owner| !chat.members.contains(owner)) {
+                return Err(SnapshotError::new(
+                    format_args!("chats[{index}].owner"),
+                    format_args!("user {owner} is not a member of chat {}", chat.id),
+                ));
+            }
+        }
+
+        let mut known: Vec<ChatId> = self.chats.iter().map(|chat| chat.id).collect();
+        known.sort_unstable();
+        all_known("links", self.links.iter().map(|link| link.chat), &known)?;
+        all_known(
+            "removers",
+            self.removers.iter().map(|remover| remover.chat),
+            &known,
+        )?;
+        unique(
+            "links",
+            self.links
+                .iter()
+                .map(|link| DisplayPair(link.entity, link.chat)),
+            "link",
+        )?;
+        unique(
+            "access",
+            self.access
+                .iter()
+                .map(|access| DisplayPair(access.user, access.entity)),
+            "access",
+        )?;
+        unique(
+            "removers",
+            self.removers
+                .iter()
+                .map(|remover| DisplayPair(remover.user, remover.chat)),
+            "remover",
+        )
+    }
+}
+
+/// Checks that nothing stands twice in a list.
+fn unique<T: Ord + Copy + fmt::Display>(
+    list: &str,
+    items: impl ExactSizeIterator<Item = T>,
+    what: &str,
+) -> Result<(), SnapshotError> {
+    match repeated(items) {
+        Some((item, index)) => Err(SnapshotError::new(
+            format_args!("{list}[{index}]"),
+            format_args!("{what} {item} is listed twice"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Finds the first item that stands at an earlier place too, and its place. It sorts a copy, which takes less memory
+/// than a set.
+fn repeated<T: Ord + Copy>(items: impl ExactSizeIterator<Item = T>) -> Option<(T, usize)> {
+    let mut placed: Vec<(T, usize)> = items.zip(0..).collect();
+    placed.sort_unstable();
+    placed
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [(first, _), (second, index)] if first == second => Some((*second, *index)),
+            _ => None,
+        })
+        .min_by_key(|(_, index)| *index)
+}
+
+fn all_known(
+    list: &str,
+    chats: impl Iterator<Item = ChatId>,
+    known: &[ChatId],
+) -> Result<(), SnapshotError> {
+    let mut chats = chats.enumerate();
+    match chats.find(|(_, chat)| known.binary_search(chat).is_err()) {
+        Some((index, chat)) => Err(SnapshotError::new(
+            format_args!("{list}[{index}].chat"),
+            format_args!("chat {chat} is not listed in `chats`"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Two values, displayed side by side.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct DisplayPair<A, B>(A, B);
+
+impl<A: fmt::Display, B: fmt::Display> fmt::Display for DisplayPair<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}, {})", self.0, self.1)
+    }
+}

@@ -1,0 +1,74 @@
+//! A world made of a snapshot, and the reverse.
+
+use crm_chat_domain::{Access, Chat, Link, Remover, Snapshot};
+
+use crate::world::{Members, World};
+
+impl From<&Snapshot> for World {
+    fn from(snapshot: &Snapshot) -> Self {
+        let members = |chat: &Chat| Members {
+            owner: chat.owner,
+            joined: chat.members.clone(),
+        };
+        let mut world = Self {
+            messenger_installed: snapshot.messenger_installed,
+            users: snapshot.users.iter().map(|user| (user.id, *user)).collect(),
+            chats: snapshot
+                .chats
+                .iter()
+                .map(|chat| (chat.id, members(chat)))
+                .collect(),
+            access: snapshot
+                .access
+                .iter()
+                .map(|access| (access.user, access.entity))
+                .collect(),
+            removers: snapshot
+                .removers
+                .iter()
+                .map(|remover| (remover.user, remover.chat))
+                .collect(),
+            log: snapshot.removals.clone(),
+            ..Self::default()
+        };
+        for link in &snapshot.links {
+            world.link(link.entity, link.chat);
+        }
+        world
+    }
+}
+
+impl From<&World> for Snapshot {
+    fn from(world: &World) -> Self {
+        let mut links: Vec<_> = world.links.iter().collect();
+        links.sort_by_key(|(_, made)| **made);
+        Self {
+            messenger_installed: world.messenger_installed,
+            users: world.users.values().copied().collect(),
+            chats: world
+                .chats
+                .iter()
+                .map(|(&id, members)| Chat {
+                    id,
+                    owner: members.owner,
+                    members: members.joined.clone(),
+                })
+                .collect(),
+            links: links
+                .into_iter()
+                .map(|(&(entity, chat), _)| Link { entity, chat })
+                .collect(),
+            access: world
+                .access
+                .iter()
+                .map(|&(user, entity)| Access { user, entity })
+                .collect(),
+            removers: world
+                .removers
+                .iter()
+                .map(|&(user, chat)| Remover { user, chat })
+                .collect(),
+            removals: world.log.clone(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The ports.
+
+use std::time::SystemTime;
+
+use async_lock::MutexGuardArc;
+use crm_chat_domain::{
+    Change, ChatId, ChatRepo, CrmRepo, Entity, OwnerChange, Permissions, RemovalRecord, Role,
+    StoreError, Timestamp, UnitOfWork, UserId, UserKind, UserRepo,
+};
+
+use crate::world::{Members, World};
+
+/// A transaction on a [`Memory`](crate::Memory): the lock on its world, and how to undo what was done under it.
+#[derive(Debug)]
+pub struct MemoryTransaction {
+    world: MutexGuardArc<World>,
+    /// The chats as they were before each write, oldest first.
+    before: Vec<(ChatId, Members)>,
+}
+
+impl MemoryTransaction {
+    pub(crate) const fn new(world: MutexGuardArc<World>) -> Self {
+        Self {
+            world,
+            before: Vec::new(),
+        }
+    }
+}
+
+/// Rolls back what was not committed.
+impl Drop for MemoryTransaction {
+    fn drop(&mut self) {
+        let kept = self.world.log.len() - self.before.len();
+        self.world.log.truncate(kept);
+        while let Some((chat, members)) = self.before.pop() {
+            self.world.chats.insert(chat, members);
+        }
+    }
+}
+
+impl UnitOfWork for MemoryTransaction {
+    async fn commit(mut self) -> Result<(), StoreError> {
+        self.before.clear();
+        Ok(())
+    }
+
+    async fn rollback(self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl ChatRepo for MemoryTransaction {
+    async fn messenger_installed(&mut self) -> Result<bool, StoreError> {
+        Ok(self.world.messenger_installed)
+    }
+
+    async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {
+        let members = self.world.chats.get(&chat);
+        let members = members.filter(|members| members.joined.contains(&user));
+        Ok(members.map(|members| {
+            if members.owner == Some(user) {
+                Role::Owner
+            } else {
+                Role::Member
+            }
+        }))
+    }
+
+    async fn successor(
+        &mut self,
+        chat: ChatId,
+        leaving: UserId,
+    ) -> Result<Option<UserId>, StoreError> {
+        let may_own = |member: &UserId| {
+            let user = self.world.users.get(member);
+            *member != leaving
+                && user.is_some_and(|user| user.active && user.kind == UserKind::Human)
+        };
+        let members = self.world.chats.get(&chat);
+        Ok(members.and_then(|members| members.joined.iter().copied().find(may_own)))
+    }
+
+    async fn remove_member(&mut self, change: &Change) -> Result<bool, StoreError> {
+        let world = &mut *self.world;
+        let Some(members) = world.chats.get_mut(&change.chat) else {
+            return Ok(false);
+        };
+        let Some(place) = members.joined.iter().position(|user| *user == change.user) else {
+            return Ok(false);
+        };
+        self.before.push((change.chat, members.clone()));
+        members.joined.remove(place);
+        match change.owner {
+            OwnerChange::Unchanged => {}
+            OwnerChange::PassesTo(owner) => members.owner = Some(owner),
+            OwnerChange::Vacant => members.owner = None,
+        }
+        let now = Timestamp::try_from(SystemTime::now()).ok();
+        world.log.push(RemovalRecord::new(change, now));
+        Ok(true)
+    }
+}
+
+impl CrmRepo for MemoryTransaction {
+    async fn last_chat(&mut self, entity: Entity) -> Result<Option<ChatId>, StoreError> {
+        let all = (entity, ChatId::MIN)..=(entity, ChatId::MAX);
+        let newest = self.world.links.range(all).max_by_key(|(_, made)| **made);
+        Ok(newest.map(|(&(_, chat), _)| chat))
+    }
+
+    async fn is_linked(&mut self, chat: ChatId, entity: Entity) -> Result<bool, StoreError> {
+        Ok(self.world.links.contains_key(&(entity, chat)))
+    }
+}
+
+impl UserRepo for MemoryTransaction {
+    async fn is_active(&mut self, user: UserId) -> Result<bool, StoreError> {
+        Ok(self.world.users.get(&user).is_some_and(|user| user.active))
+    }
+}
+
+impl Permissions for MemoryTransaction {
+    async fn has_access(&mut self, actor: UserId, entity: Entity) -> Result<bool, StoreError> {
+        Ok(self.world.access.contains(&(actor, entity)))
+    }
+
+    async fn may_remove(
+        &mut self,
+        actor: UserId,
+        chat: ChatId,
+        _entity: Entity,
+    ) -> Result<bool, StoreError> {
+        Ok(self.world.removers.contains(&(actor, chat)))
+    }
+}
