@@ -80,6 +80,15 @@ impl StoreError {
         }
     }
 
+    /// Renames what could not be done, for a caller to whom the original name says too little.
+    #[must_use]
+    pub fn with_operation(self, operation: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            operation: operation.into(),
+            ..self
+        }
+    }
+
     /// Returns what the failure means.
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {

@@ -1,0 +1,61 @@
+//! What SQLite's errors mean.
+
+use std::borrow::Cow;
+
+use crm_chat_domain::{StoreError, StoreErrorKind};
+use rusqlite::{Error, ErrorCode};
+
+/// Returns the function that turns SQLite's error at `operation` into the store's.
+pub(crate) fn failed(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Error) -> StoreError {
+    |error| StoreError::new(kind(&error), operation).with_source(error)
+}
+
+/// Turns the error of a COMMIT into the store's.
+///
+/// If the disk failed, the commit may have reached it and be found there after a restart. Whatever else fails, fails
+/// before the transaction's last frame is written, and the session rolls back.
+pub(crate) fn commit_failed(error: Error) -> StoreError {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::SystemIoFailure) => StoreErrorKind::OutcomeUnknown,
+        _ => kind(&error),
+    };
+    StoreError::new(kind, "commit a transaction").with_source(error)
+}
+
+/// Makes the error for stored data that break the store's own rules.
+pub(crate) fn corrupt(table: &str, key: impl std::fmt::Display, problem: String) -> StoreError {
+    let operation = format!("read table `{table}`, key {key}");
+    StoreError::new(StoreErrorKind::Corrupt, operation).with_source(problem)
+}
+
+/// Tells whether somebody else holds a lock.
+pub(crate) fn is_busy(error: &Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+fn kind(error: &Error) -> StoreErrorKind {
+    match error {
+        Error::InvalidColumnType(..)
+        | Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::Utf8Error(..) => StoreErrorKind::Corrupt,
+        _ => match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreErrorKind::Corrupt,
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::ReadOnly
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::OutOfMemory,
+            ) => StoreErrorKind::Unavailable,
+            _ => StoreErrorKind::Other,
+        },
+    }
+}
