@@ -1,0 +1,6 @@
+//! What SQLite must do beyond the conformance suite: files of every sort, several connections and processes, runtimes.
+
+mod concurrency;
+mod files;
+mod runtimes;
+mod support;
