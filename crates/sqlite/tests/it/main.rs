@@ -1,6 +1,7 @@
 //! What SQLite must do beyond the conformance suite: files of every sort, several connections and processes, runtimes.
 
 mod concurrency;
+mod examples;
 mod files;
 mod runtimes;
 mod support;
