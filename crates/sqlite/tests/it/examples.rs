@@ -4,9 +4,17 @@ use std::process::Command;
 
 #[test]
 fn the_example_under_a_bare_block_on_runs() {
-    let tests = std::env::current_exe().unwrap();
-    let built = tests.parent().unwrap().parent().unwrap().join("examples");
-    let output = Command::new(built.join("block_on")).output().unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "crm-chat-sqlite",
+            "--example",
+            "block_on",
+        ])
+        .output()
+        .unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
         told,
