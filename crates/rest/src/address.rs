@@ -1,5 +1,6 @@
 //! Addresses: `/rest/{user}/{secret}/{method}` and `/rest/{method}`, tidied up.
 
+use crate::failure::Failure;
 use crate::parameters::percent_decode;
 
 /// What a path asks for.
@@ -40,6 +41,15 @@ impl Address {
                 method: method_name(method),
             },
             _ => Self::Unknown,
+        }
+    }
+
+    /// Returns the name of the method, in lower case.
+    pub(crate) fn method(&self) -> Result<&str, Failure> {
+        match self {
+            Self::Webhook { method, .. } | Self::OAuth { method } => Ok(method),
+            Self::VersionThree => Err(Failure::VersionThree),
+            Self::Unknown => Err(Failure::MethodNotFound),
         }
     }
 }

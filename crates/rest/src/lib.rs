@@ -2,8 +2,24 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod app;
+mod authentication;
+mod body;
 mod credentials;
+mod failure;
+mod gate;
+mod methods;
+mod options;
 mod parameters;
+mod rate;
+mod server;
+mod telemetry;
+mod time;
+mod tls;
 mod value;
 
+pub use app::router;
 pub use credentials::{CredentialId, Credentials, CredentialsError, Grant, Scopes};
+pub use options::Options;
+pub use server::{Server, stop_signal};
+pub use tls::{Tls, TlsError};
