@@ -3,4 +3,9 @@
 
 mod credentials;
 
-pub use credentials::{CredentialId, Credentials, CredentialsError, Grant, Scopes};
+#[cfg(feature = "sqlite")]
+pub use credentials::SqliteCredentials;
+pub use credentials::{
+    Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
+    Grant, Issued, MemoryCredentials, Scopes, Secret,
+};
