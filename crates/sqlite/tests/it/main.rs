@@ -3,5 +3,6 @@
 mod concurrency;
 mod examples;
 mod files;
+mod kill;
 mod runtimes;
 mod support;
