@@ -13,7 +13,7 @@ use crm_chat_sqlite::Sqlite;
 use crate::support::{Child, Place, assert_sound, block_on, log, removal, user, world};
 
 const FILE: &str = "CRM_CHAT_TEST_KILLED";
-const CALLERS: i64 = 16;
+const CALLERS: u8 = 16;
 const USERS: i64 = 4000;
 
 /// No law: the process that is killed by the test below. It removes users until nobody is left or it is killed, and
@@ -25,14 +25,14 @@ fn process_that_is_killed() {
     };
     let store = block_on(Sqlite::open(Path::new(&file))).unwrap();
     let remove_every_nth = |first: i64| {
-        for id in (first..2 + USERS).step_by(CALLERS.unsigned_abs() as usize) {
+        for id in (first..2 + USERS).step_by(CALLERS.into()) {
             if let Ok(Outcome::Removed(_)) = block_on(remove_user(&store, user(1), &removal(id))) {
                 println!("removed {id}");
             }
         }
     };
     thread::scope(|scope| {
-        for first in 2..2 + CALLERS {
+        for first in 2..2 + i64::from(CALLERS) {
             scope.spawn(move || remove_every_nth(first));
         }
     });
