@@ -4,5 +4,6 @@ mod concurrency;
 mod examples;
 mod files;
 mod kill;
+mod remote;
 mod runtimes;
 mod support;
