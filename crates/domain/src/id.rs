@@ -60,6 +60,15 @@ macro_rules! id {
             }
         }
 
+        /// So that a literal can be an id: `12.try_into()`.
+        impl TryFrom<i32> for $name {
+            type Error = InvalidId;
+
+            fn try_from(value: i32) -> Result<Self, InvalidId> {
+                i64::from(value).try_into()
+            }
+        }
+
         impl TryFrom<u64> for $name {
             type Error = InvalidId;
 

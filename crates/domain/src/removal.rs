@@ -8,8 +8,8 @@ use crate::{ChatId, Entity, UserId};
 /// use crm_chat_domain::{ChatId, Entity, EntityKind, IfAbsent, Removal, UserId};
 ///
 /// # fn main() -> Result<(), crm_chat_domain::InvalidId> {
-/// let removal = Removal::new(Entity::new(EntityKind::Deal, 288)?, 12_i64.try_into()?)
-///     .from_chat(8773_i64.try_into()?)
+/// let removal = Removal::new(Entity::new(EntityKind::Deal, 288)?, 12.try_into()?)
+///     .from_chat(8773.try_into()?)
 ///     .if_absent(IfAbsent::Accept);
 /// # Ok(())
 /// # }

@@ -1,13 +1,15 @@
 //! What SQLite's errors mean.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crm_chat_domain::{StoreError, StoreErrorKind};
+use rusqlite::ffi::SQLITE_READONLY_DIRECTORY;
 use rusqlite::{Error, ErrorCode};
 
 /// Returns the function that turns SQLite's error at `operation` into the store's.
 pub(crate) fn failed(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Error) -> StoreError {
-    |error| StoreError::new(kind(&error), operation).with_source(error)
+    |error| StoreError::new(kind(&error), operation).with_source(Cause(error))
 }
 
 /// Turns the error of a COMMIT into the store's.
@@ -19,11 +21,48 @@ pub(crate) fn commit_failed(error: Error) -> StoreError {
         Some(ErrorCode::SystemIoFailure) => StoreErrorKind::OutcomeUnknown,
         _ => kind(&error),
     };
-    StoreError::new(kind, "commit a transaction").with_source(error)
+    StoreError::new(kind, "commit a transaction").with_source(Cause(error))
+}
+
+/// SQLite's error in one line, with what a person can do about it.
+#[derive(Debug)]
+struct Cause(Error);
+
+impl std::error::Error for Cause {}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Error::SqliteFailure(error, _) = &self.0 else {
+            return write!(f, "{}", self.0);
+        };
+        let code = error.extended_code;
+        match (error.code, code) {
+            (_, SQLITE_READONLY_DIRECTORY) => {
+                f.write_str("its folder cannot be written, and the journal lies beside the file")
+            }
+            (ErrorCode::CannotOpen, _) => write!(
+                f,
+                "{} (code {code}): is it in a folder that exists and can be written?",
+                self.0
+            ),
+            (ErrorCode::DiskFull, _) => write!(
+                f,
+                "the disk is full (code {code}): free some space and try again"
+            ),
+            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
+                write!(
+                    f,
+                    "{} (code {code}): the file is damaged, restore a backup",
+                    self.0
+                )
+            }
+            _ => write!(f, "{} (code {code})", self.0),
+        }
+    }
 }
 
 /// Makes the error for stored data that break the store's own rules.
-pub(crate) fn corrupt(table: &str, key: impl std::fmt::Display, problem: String) -> StoreError {
+pub(crate) fn corrupt(table: &str, key: impl fmt::Display, problem: String) -> StoreError {
     let operation = format!("read table `{table}`, key {key}");
     StoreError::new(StoreErrorKind::Corrupt, operation).with_source(problem)
 }

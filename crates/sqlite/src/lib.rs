@@ -3,6 +3,8 @@
 
 mod edit;
 mod error;
+#[cfg(test)]
+mod faults;
 mod file;
 mod log;
 mod migrate;

@@ -100,10 +100,6 @@ impl Options {
         };
         let connection =
             Connection::open_with_flags(path, flags).map_err(failed("open the file"))?;
-        connection
-            .busy_timeout(self.lock_timeout)
-            .map_err(failed("set how long to wait"))?;
-        configure(&connection)?;
         if connection
             .is_readonly("main")
             .map_err(failed("open the file"))?
@@ -113,6 +109,10 @@ impl Options {
                     .with_source("it is read-only, and a store is written to"),
             );
         }
+        connection
+            .busy_timeout(self.lock_timeout)
+            .map_err(failed("set how long to wait"))?;
+        configure(&connection)?;
         migrate(&connection)?;
         self.use_wal(&connection)?;
         // From here on, whoever must wait does so asynchronously.

@@ -4,8 +4,8 @@ use crm_chat_domain::{Access, Chat, ChatId, Link, Remover, Snapshot, StoreError,
 use rusqlite::{Connection, Row, params};
 
 use crate::error::failed;
-use crate::log;
 use crate::value::{Place, user_kind};
+use crate::{log, transaction};
 
 const LOAD: &str = "load a snapshot";
 const DUMP: &str = "dump the store";
@@ -95,11 +95,7 @@ fn fill_removers(connection: &Connection, removers: &[Remover]) -> rusqlite::Res
 /// Reads everything.
 pub(crate) fn dump(connection: &Connection) -> Result<Snapshot, StoreError> {
     let mut snapshot = Snapshot {
-        messenger_installed: connection
-            .query_row("SELECT messenger_installed FROM settings", [], |row| {
-                row.get(0)
-            })
-            .map_err(failed(DUMP))?,
+        messenger_installed: transaction::messenger_installed(connection)?,
         users: users(connection)?,
         chats: chats(connection)?,
         links: links(connection)?,

@@ -7,9 +7,9 @@ use crm_chat_domain::{
     Change, ChatId, ChatRepo, CrmRepo, Entity, OwnerChange, Permissions, Role, StoreError,
     Timestamp, UnitOfWork, UserId, UserRepo,
 };
-use rusqlite::{OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::error::failed;
+use crate::error::{corrupt, failed};
 use crate::session::Session;
 use crate::value::Place;
 
@@ -109,6 +109,15 @@ impl SqliteTransaction {
     }
 }
 
+/// Reads the settings' one row.
+pub(crate) fn messenger_installed(connection: &Connection) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached(sql::MESSENGER)
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+        .map_err(failed("tell whether the messenger is installed"))?
+        .ok_or_else(|| corrupt("settings", 1, "the row is missing".to_owned()))
+}
+
 impl UnitOfWork for SqliteTransaction {
     async fn commit(self) -> Result<(), StoreError> {
         let session = self.session;
@@ -126,10 +135,7 @@ impl UnitOfWork for SqliteTransaction {
 
 impl ChatRepo for SqliteTransaction {
     async fn messenger_installed(&mut self) -> Result<bool, StoreError> {
-        let installed = self.one(sql::MESSENGER, [], |row| row.get(0));
-        installed
-            .map_err(failed("tell whether the messenger is installed"))?
-            .ok_or_else(|| crate::error::corrupt("settings", 1, "the row is missing".to_owned()))
+        messenger_installed(&self.session)
     }
 
     async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {

@@ -1,0 +1,102 @@
+//! A full disk, tried from within: how large a file may grow is a setting of the connection.
+
+use crm_chat_domain::{
+    Access, Chat, Link, LoadError, Removal, RemoveError, Remover, Snapshot, StoreErrorKind, User,
+    UserId, UserKind, remove_user,
+};
+use futures_lite::future::block_on;
+
+use crate::Sqlite;
+
+fn user(id: i64) -> UserId {
+    id.try_into().unwrap()
+}
+
+/// Actor 1 may remove users 2 to 2000 from the last chat of deal 288.
+fn world() -> Snapshot {
+    let entity = "deal:288".parse().unwrap();
+    let chat = 8773.try_into().unwrap();
+    let users = (2..=2000).map(user);
+    Snapshot {
+        users: users
+            .clone()
+            .map(|id| User {
+                id,
+                active: true,
+                kind: UserKind::Human,
+            })
+            .collect(),
+        chats: vec![Chat {
+            id: chat,
+            owner: None,
+            members: users.collect(),
+        }],
+        links: vec![Link { entity, chat }],
+        access: vec![Access {
+            user: user(1),
+            entity,
+        }],
+        removers: vec![Remover {
+            user: user(1),
+            chat,
+        }],
+        ..Snapshot::default()
+    }
+}
+
+/// Lets the store's file grow to so many pages at most; to none beyond what it has for 1.
+async fn limit_pages(store: &Sqlite, pages: u32) {
+    store
+        .connection
+        .lock()
+        .await
+        .pragma_update(None, "max_page_count", pages)
+        .unwrap();
+}
+
+#[test]
+fn on_a_full_disk_nothing_is_kept_and_later_all_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("crm-chat.db");
+    block_on(async {
+        let store = Sqlite::open(&file).await.unwrap();
+        limit_pages(&store, 1).await;
+        let error = store.load(world()).await.unwrap_err();
+        let told = "cannot load a snapshot: unavailable: the disk is full (code 13): free some space and try again";
+        assert!(
+            matches!(&error, LoadError::Store(error) if error.report() == told),
+            "{error:?}"
+        );
+        assert_eq!(store.dump().await.unwrap(), Snapshot::default());
+
+        limit_pages(&store, u32::MAX - 1).await;
+        store.load(world()).await.unwrap();
+        limit_pages(&store, 1).await;
+        let removal = |id| Removal::new("deal:288".parse().unwrap(), user(id));
+        let mut removed = 0;
+        let error = loop {
+            match remove_user(&store, user(1), &removal(removed + 2)).await {
+                Ok(_) => removed += 1,
+                Err(RemoveError::Store(error)) => break error,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(
+            error.kind(),
+            StoreErrorKind::Unavailable,
+            "{}",
+            error.report()
+        );
+        let dump = store.dump().await.unwrap();
+        let count = usize::try_from(removed).unwrap();
+        assert_eq!(
+            (dump.removals.len(), dump.chats[0].members.len()),
+            (count, 1999 - count)
+        );
+
+        limit_pages(&store, u32::MAX - 1).await;
+        remove_user(&store, user(1), &removal(removed + 2))
+            .await
+            .unwrap();
+    });
+}

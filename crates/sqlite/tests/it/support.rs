@@ -1,0 +1,146 @@
+//! Worlds, files and processes for the tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use crm_chat_domain::{Entity, LogEntry, Removal, Snapshot, StoreError, UserId};
+use crm_chat_sqlite::Sqlite;
+pub(crate) use futures_lite::future::block_on;
+use tempfile::TempDir;
+
+/// A store's file in a folder of its own, which goes with it.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("crm-chat.db")
+    }
+
+    pub(crate) fn open(&self) -> Sqlite {
+        block_on(Sqlite::open(self.file())).unwrap()
+    }
+
+    /// A file with a store that holds a snapshot.
+    pub(crate) fn holding(snapshot: &Snapshot) -> Self {
+        let place = Self::new();
+        block_on(place.open().load(snapshot.clone())).unwrap();
+        place
+    }
+
+    /// Every file of the folder with its content, by name.
+    pub(crate) fn content(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = fs::read_dir(self.folder()).unwrap();
+        let mut content: Vec<_> = entries
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        content.sort();
+        content
+    }
+}
+
+pub(crate) fn user(id: i64) -> UserId {
+    id.try_into().unwrap()
+}
+
+pub(crate) fn deal() -> Entity {
+    "deal:288".parse().unwrap()
+}
+
+/// The removal of a user from the deal's chat.
+pub(crate) fn removal(id: i64) -> Removal {
+    Removal::new(deal(), user(id))
+}
+
+/// Actor 1 may remove users 2 to `members` + 1, who are active and in chat 8773 of deal 288. User 2 owns it.
+pub(crate) fn world(members: i64) -> Snapshot {
+    let ids: Vec<i64> = (2..2 + members).collect();
+    let users: Vec<_> = ids
+        .iter()
+        .map(|id| serde_json::json!({"id": id, "active": true}))
+        .collect();
+    serde_json::from_value(serde_json::json!({
+        "users": users,
+        "chats": [{"id": 8773, "owner": 2, "members": ids}],
+        "links": [{"entity": {"type": "deal", "id": 288}, "chat": 8773}],
+        "access": [{"user": 1, "entity": {"type": "deal", "id": 288}}],
+        "removers": [{"user": 1, "chat": 8773}],
+    }))
+    .unwrap()
+}
+
+/// The whole log, read in pages.
+pub(crate) async fn log(store: &Sqlite) -> Result<Vec<LogEntry>, StoreError> {
+    let mut entries: Vec<LogEntry> = Vec::new();
+    loop {
+        let after = entries.last().map_or(0, |entry| entry.sequence);
+        let page = store.log(after, 7).await?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        entries.extend(page);
+    }
+}
+
+/// Checks what SQLite itself can tell of a file.
+pub(crate) fn assert_sound(file: &Path) {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    let integrity: String = connection
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(integrity, "ok");
+    let broken_references = connection
+        .prepare("PRAGMA foreign_key_check")
+        .unwrap()
+        .exists([])
+        .unwrap();
+    assert!(!broken_references);
+}
+
+/// Runs one test of this binary in a process of its own, with a variable set that tells the test so.
+pub(crate) struct Child(Command);
+
+impl Child {
+    pub(crate) fn running(test: &str, variable: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        Self::of(&std::env::current_exe().unwrap(), test, variable, value)
+    }
+
+    pub(crate) fn of(
+        binary: &Path,
+        test: &str,
+        variable: &str,
+        value: impl AsRef<std::ffi::OsStr>,
+    ) -> Self {
+        let mut command = Command::new(binary);
+        command
+            .args([test, "--exact", "--nocapture", "--quiet"])
+            .env(variable, value);
+        Self(command)
+    }
+
+    pub(crate) fn command(mut self, change: impl FnOnce(&mut Command)) -> Self {
+        change(&mut self.0);
+        self
+    }
+
+    pub(crate) fn start(mut self) -> std::process::Child {
+        self.0.spawn().unwrap()
+    }
+
+    pub(crate) fn run(mut self) -> ExitStatus {
+        self.0.status().unwrap()
+    }
+}
