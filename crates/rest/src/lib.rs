@@ -19,7 +19,12 @@ mod tls;
 mod value;
 
 pub use app::router;
-pub use credentials::{CredentialId, Credentials, CredentialsError, Grant, Scopes};
+#[cfg(feature = "sqlite")]
+pub use credentials::SqliteCredentials;
+pub use credentials::{
+    Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
+    Grant, Issued, MemoryCredentials, Scopes, Secret,
+};
 pub use options::Options;
 pub use server::{Server, stop_signal};
 pub use tls::{Tls, TlsError};
