@@ -1,6 +1,5 @@
 //! A folder of its own for each test, and the program in it.
 
-use std::fmt::Debug;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -145,8 +144,8 @@ impl Ran {
 
     /// Checks what was printed as an answer.
     #[track_caller]
-    pub(crate) fn answered(self, out: impl PartialEq<String> + Debug) -> Self {
-        assert!(out == self.out, "expected {out:?}, got {self:?}");
+    pub(crate) fn answered(self, out: &str) -> Self {
+        assert_eq!(self.out, out, "{self:?}");
         self
     }
 
