@@ -83,10 +83,10 @@ pub(crate) enum Command {
         )]
         after: u64,
     },
-    /// Issues, lists and revokes webhooks, which callers of the server present
+    /// Keeps the webhooks that callers of the server present
     #[command(after_long_help = credentials::HELP)]
     Webhook(credentials::Webhook),
-    /// Issues, lists and revokes OAuth tokens, which callers of the server present
+    /// Keeps the OAuth tokens that callers of the server present
     #[command(after_long_help = credentials::HELP)]
     Token(credentials::Token),
 }

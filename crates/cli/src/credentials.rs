@@ -120,15 +120,17 @@ impl Rights {
 }
 
 fn id(kind: CredentialKind, text: &str) -> Result<CredentialId, String> {
-    let number = text.strip_prefix(&format!("{kind}:")).unwrap_or(text);
-    let number = number
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then_some(number);
-    let number = number.and_then(|number| number.parse().ok());
-    number
-        .map(|number| kind.id(number))
-        .ok_or_else(|| format!("a {kind} is named by its number, as `3` or `{kind}:3`"))
+    let digits = text.strip_prefix(&format!("{kind}:")).unwrap_or(text);
+    let number = match digits.strip_prefix('+') {
+        Some(_) => None,
+        None => digits.parse().ok(),
+    };
+    match number {
+        Some(number) => Ok(kind.id(number)),
+        None => Err(format!(
+            "a {kind} is named by its number, as `3` or `{kind}:3`"
+        )),
+    }
 }
 
 impl Webhook {

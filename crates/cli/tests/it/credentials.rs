@@ -53,10 +53,7 @@ fn a_webhook_that_is_added_works_until_it_is_revoked() {
     assert_eq!(scopes(&grant), ["crm", "im", "imopenlines"]);
     assert!(webhook(&file, 8, &first).is_err());
 
-    place
-        .run("webhook revoke 1")
-        .succeeded()
-        .answered(String::new());
+    place.run("webhook revoke 1").succeeded().answered("");
     assert!(matches!(
         webhook(&file, 7, &first),
         Err(CredentialsError::Invalid)
@@ -67,10 +64,7 @@ fn a_webhook_that_is_added_works_until_it_is_revoked() {
         webhook(&file, 7, &second),
         Err(CredentialsError::Invalid)
     ));
-    place
-        .run("webhook list")
-        .succeeded()
-        .answered(String::new());
+    place.run("webhook list").succeeded().answered("");
 }
 
 #[test]
@@ -83,10 +77,7 @@ fn a_token_that_is_added_works_until_it_is_revoked() {
     let added = secret(added);
     let by_default = secret(place.run("token add --user 8").said("for 3600 seconds"));
     assert_eq!(token(&file, &added).unwrap().user.get(), 7);
-    place
-        .run("token revoke 1")
-        .succeeded()
-        .answered(String::new());
+    place.run("token revoke 1").succeeded().answered("");
     assert!(matches!(
         token(&file, &added),
         Err(CredentialsError::Invalid)
@@ -153,7 +144,7 @@ fn what_is_not_there_cannot_be_revoked() {
             "refused: there is no token:1\nhint: `crm-chat token list`",
         ),
     ] {
-        place.run(line).ended(1).said(said).answered(String::new());
+        place.run(line).ended(1).said(said).answered("");
     }
     assert_eq!(place.run("webhook list").lines().len(), 1);
 }
@@ -190,7 +181,7 @@ fn bad_usage_is_explained_and_changes_nothing() {
             "--expires-in <SECONDS>",
         ),
     ] {
-        place.run(line).ended(2).said(said).answered(String::new());
+        place.run(line).ended(2).said(said).answered("");
     }
     assert_eq!(place.files(), [] as [&str; 0]);
 }
@@ -266,7 +257,7 @@ fn a_secret_that_could_not_be_printed_is_revoked() {
         assert_eq!(output.status.code(), Some(2), "{line}");
     }
     for line in ["webhook list", "token list"] {
-        place.run(line).succeeded().answered(String::new());
+        place.run(line).succeeded().answered("");
     }
 }
 
