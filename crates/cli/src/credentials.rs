@@ -120,14 +120,10 @@ impl Rights {
 }
 
 fn id(kind: CredentialKind, text: &str) -> Result<CredentialId, String> {
-    let digits = text.strip_prefix(&format!("{kind}:")).unwrap_or(text);
-    let number = match digits.strip_prefix('+') {
-        Some(_) => None,
-        None => digits.parse().ok(),
-    };
-    match number {
-        Some(number) => Ok(kind.id(number)),
-        None => Err(format!(
+    let number = text.strip_prefix(&format!("{kind}:")).unwrap_or(text);
+    match number.parse() {
+        Ok(number) => Ok(kind.id(number)),
+        Err(_) => Err(format!(
             "a {kind} is named by its number, as `3` or `{kind}:3`"
         )),
     }

@@ -167,7 +167,6 @@ fn bad_usage_is_explained_and_changes_nothing() {
             "webhook revoke 99999999999999999999",
             "a webhook is named by its number",
         ),
-        ("token revoke +1", "a token is named by its number"),
         (
             "token add --user 1 --expires-in 0",
             "--expires-in <SECONDS>",

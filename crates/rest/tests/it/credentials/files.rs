@@ -284,6 +284,21 @@ fn what_cannot_be_read_is_corrupt_and_named() {
 }
 
 #[test]
+fn a_row_that_is_found_but_does_not_match_grants_nothing() {
+    let place = Place::new();
+    let store = place.create();
+    let hook = add_webhook(&store, 1);
+    place.sql("UPDATE credentials SET proof = substr(proof, 1, 31) || x'00'");
+    let first = webhook(&store, 1, hook.secret.expose());
+    place.sql("UPDATE credentials SET proof = substr(proof, 1, 31) || x'01'");
+    let second = webhook(&store, 1, hook.secret.expose());
+    // The proof may have ended so.
+    assert!(first == Said::Invalid || second == Said::Invalid);
+    place.sql("UPDATE credentials SET proof = zeroblob(32)");
+    assert_eq!(webhook(&store, 1, hook.secret.expose()), Said::Invalid);
+}
+
+#[test]
 fn a_file_without_a_key_is_corrupt_and_gets_no_other() {
     let place = Place::new();
     drop(place.create());
