@@ -228,6 +228,19 @@ fn the_file_is_named_by_the_option_else_by_the_environment_else_by_default() {
 }
 
 #[test]
+fn a_name_that_sqlite_takes_for_something_else_is_a_file() {
+    let place = Place::empty();
+    for file in [":memory:", "file:x.db?mode=memory"] {
+        place
+            .run(&format!("webhook add --user 1 --credentials {file}"))
+            .succeeded();
+        let listed = place.run(&format!("webhook list --credentials {file}"));
+        assert_eq!(listed.succeeded().lines().len(), 1, "{file}");
+    }
+    assert_eq!(place.files(), [":memory:", "file:x.db?mode=memory"]);
+}
+
+#[test]
 fn a_store_of_chats_is_no_file_of_credentials() {
     let place = Place::holding("{}");
     place
