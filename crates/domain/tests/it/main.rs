@@ -4,17 +4,20 @@
 //! kept in `proptest-regressions`, from where it is tried first from then on.
 
 mod batch;
-//mod edit;
+#[cfg(feature = "serde")]
+mod edit;
 //mod examples;
 mod explain;
-//mod ids;
-//mod json;
+mod ids;
+#[cfg(feature = "serde")]
+mod json;
 mod replay;
-//mod request;
+#[cfg(feature = "serde")]
+mod request;
 mod rules;
 mod script;
-//mod snapshot;
-//mod store_error;
-//mod table;
-//mod timestamp;
+mod snapshot;
+mod store_error;
+mod table;
+mod timestamp;
 mod world;

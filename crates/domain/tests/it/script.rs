@@ -21,6 +21,10 @@ pub(crate) const ENTITY: Entity = Entity {
 };
 
 /// What the mocks answer.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each question of yes or no"
+)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     pub(crate) messenger: bool,
