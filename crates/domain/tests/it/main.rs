@@ -6,7 +6,8 @@
 mod batch;
 #[cfg(feature = "serde")]
 mod edit;
-//mod examples;
+#[cfg(feature = "serde")]
+mod examples;
 mod explain;
 mod ids;
 #[cfg(feature = "serde")]
