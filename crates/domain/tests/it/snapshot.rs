@@ -1,8 +1,8 @@
 //! The state of a store as plain data.
 
 use crm_chat_domain::{
-    Access, Change, Chat, ChatId, Entity, EntityId, EntityKind, Link, OwnerChange, RemovalRecord,
-    Remover, Snapshot, Timestamp, User, UserId, UserKind,
+    Access, Change, Chat, ChatId, Entity, EntityKind, Link, OwnerChange, RemovalRecord, Remover,
+    Snapshot, Timestamp, User, UserId, UserKind,
 };
 
 fn user(id: i64) -> UserId {
@@ -225,10 +225,10 @@ fn the_record_of_a_change_names_the_owner_to_whom_it_passed() {
 
 #[cfg(feature = "serde")]
 mod json {
-    use crm_chat_domain::LogEntry;
+    use crm_chat_domain::{EntityId, LogEntry};
     use serde_json::{Value, from_value, json, to_value};
 
-    use super::{EntityId, Snapshot, Timestamp, UserKind, good, user};
+    use super::{Snapshot, Timestamp, UserKind, good, user};
 
     /// The document of the specification.
     fn example() -> Value {
