@@ -2,3 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod mocks;
+pub mod model;
+pub mod state_machine;
+pub mod strategies;
