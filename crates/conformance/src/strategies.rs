@@ -2,19 +2,15 @@
 //!
 //! All draw from a few shared [`Ids`], so that things meet: a chat has several members, an entity several chats, a user
 //! rights here and none there. What is asked is drawn relative to a world, so that a good third of the removals
-//! succeed and yet every rule decides now and then. All shrink to few things with small ids.
+//! succeed and yet every rule decides now and then. All shrink to few things with small ids; a
+//! [`script`] and [`world_and_removal`] shrink better than what `prop_flat_map` makes of a world.
 //!
 //! ```
 //! use crm_chat_conformance::model::Model;
 //! use crm_chat_conformance::strategies;
 //! use proptest::prelude::*;
 //!
-//! // Any world, and any removal that could be asked in it.
-//! let strategy = strategies::world().prop_flat_map(|world| {
-//!     let removal = strategies::removal(&world);
-//!     (Just(world), removal)
-//! });
-//! proptest!(|((world, (actor, removal)) in strategy)| {
+//! proptest!(|((world, actor, removal) in strategies::world_and_removal())| {
 //!     let mut model = Model::new(world);
 //!     let predicted = model.answer(actor, &removal);
 //!     prop_assert_eq!(model.remove(actor, &removal), predicted);
@@ -24,24 +20,21 @@
 mod edit;
 mod ids;
 mod request;
+mod script;
 #[cfg(test)]
 mod tests;
 mod world;
 
-use std::ops::RangeInclusive;
-use std::sync::atomic::Ordering;
-
 use crm_chat_domain::Snapshot;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest_state_machine::ReferenceStateMachine;
 
-use crate::model::{Operation, Script};
-use crate::state_machine::ModelMachine;
+use crate::model::Operation;
 
 pub use edit::edit;
 pub use ids::Ids;
-pub use request::{call, id_input, kind_input, odd_id, odd_kind, removal};
+pub use request::{call, id_input, kind_input, odd_id, odd_kind, removal, world_and_removal};
+pub use script::{ScriptTree, Scripts, script};
 pub use world::{world, world_of};
 
 /// One operation on a store that holds `world`.
@@ -63,22 +56,5 @@ fn remove_many(world: &Snapshot) -> impl Strategy<Value = Operation> + use<> {
             calls.extend(calls.first().cloned());
         }
         Operation::RemoveMany(calls)
-    })
-}
-
-/// A world and a number of operations, each drawn relative to what those before it left.
-///
-/// It shrinks by leaving operations out, then by simplifying each, then the world.
-pub fn script(operations: RangeInclusive<usize>) -> impl Strategy<Value = Script> {
-    let sequences = ModelMachine::sequential_strategy(operations);
-    sequences.prop_map(|(model, operations, seen)| {
-        if let Some(seen) = seen {
-            // All of them matter: without this, shrinking begins by leaving them all out.
-            seen.store(operations.len(), Ordering::SeqCst);
-        }
-        Script {
-            world: model.world().clone(),
-            operations,
-        }
     })
 }

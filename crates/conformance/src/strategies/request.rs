@@ -5,58 +5,106 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::ids::Ids;
+use super::world::world;
 use crate::model::Call;
 
 /// An actor and a typed removal that could be asked in `world`: mostly one in which the actor, the entity, the chat and
 /// the user belong together, and each now and then a stranger.
 pub fn removal(world: &Snapshot) -> impl Strategy<Value = (UserId, Removal)> + use<> {
-    let (world, ids) = (world.clone(), Ids::about(world));
-    let parts = (drawn(), drawn(), drawn(), any::<Index>());
-    let options = (any::<bool>(), proptest::bool::weighted(0.25));
-    (parts, options).prop_map(move |((link, actor, user, chat), (names_chat, accept))| {
+    let world = world.clone();
+    lots().prop_map(move |lots| lots.in_world(&world))
+}
+
+/// Any world, an actor, and a [`removal`] that the actor could ask there.
+pub fn world_and_removal() -> impl Strategy<Value = (Snapshot, UserId, Removal)> {
+    (world(), lots()).prop_map(|(world, lots)| {
+        let (actor, removal) = lots.in_world(&world);
+        (world, actor, removal)
+    })
+}
+
+/// What decides which removal is asked in a world.
+#[derive(Clone, Debug)]
+struct Lots {
+    link: Lot,
+    actor: Lot,
+    user: Lot,
+    names_chat: bool,
+    stranger: Index,
+    if_absent: IfAbsent,
+}
+
+fn lots() -> impl Strategy<Value = Lots> {
+    let if_absent = prop_oneof![3 => Just(IfAbsent::Refuse), 1 => Just(IfAbsent::Accept)];
+    let lots = (
+        lot(),
+        lot(),
+        lot(),
+        any::<bool>(),
+        any::<Index>(),
+        if_absent,
+    );
+    lots.prop_map(
+        |(link, actor, user, names_chat, stranger, if_absent)| Lots {
+            link,
+            actor,
+            user,
+            names_chat,
+            stranger,
+            if_absent,
+        },
+    )
+}
+
+impl Lots {
+    fn in_world(&self, world: &Snapshot) -> (UserId, Removal) {
+        let ids = Ids::about(world);
         let links: Vec<_> = world
             .links
             .iter()
             .map(|link| (link.entity, link.chat))
             .collect();
-        let stranger = || (*link.1.get(&ids.entities), *chat.get(&ids.chats));
-        let (entity, linked) = pick(link, &links).unwrap_or_else(stranger);
-        let meant = if names_chat {
-            linked
-        } else {
-            last_chat(&world, entity).unwrap_or(linked)
+        let unlinked = || {
+            let entity = *self.link.which.get(&ids.entities);
+            (entity, *self.stranger.get(&ids.chats))
         };
+        let (entity, chat) = self.link.draw(&links).unwrap_or_else(unlinked);
+        let meant = if self.names_chat {
+            chat
+        } else {
+            last_chat(world, entity).unwrap_or(chat)
+        };
+        let draw = |lot: &Lot, belonging: &[UserId]| {
+            lot.draw(belonging)
+                .unwrap_or_else(|| *lot.which.get(&ids.users))
+        };
+        let actor = draw(&self.actor, &may_remove(world, entity, meant));
+        let user = draw(&self.user, &active_members(world, meant));
 
-        let actors = may_remove(&world, entity, meant);
-        let actor = pick(actor, &actors).unwrap_or_else(|| *actor.1.get(&ids.users));
-        let users = active_members(&world, meant);
-        let user = pick(user, &users).unwrap_or_else(|| *user.1.get(&ids.users));
-
-        let removal = Removal::new(entity, user).if_absent(if_absent(accept));
-        if names_chat {
+        let removal = Removal::new(entity, user).if_absent(self.if_absent);
+        if self.names_chat {
             (actor, removal.from_chat(meant))
         } else {
             (actor, removal)
         }
-    })
+    }
 }
 
-/// Whether to take one that belongs there, and which.
-type Drawn = (bool, Index);
-
-fn drawn() -> impl Strategy<Value = Drawn> {
-    (proptest::bool::weighted(0.85), any::<Index>())
+/// Whether to take one of those that belong there, and which.
+#[derive(Clone, Debug)]
+struct Lot {
+    belongs: bool,
+    which: Index,
 }
 
-fn pick<T: Copy>((belongs, index): Drawn, candidates: &[T]) -> Option<T> {
-    (belongs && !candidates.is_empty()).then(|| *index.get(candidates))
+fn lot() -> impl Strategy<Value = Lot> {
+    let lot = (proptest::bool::weighted(0.85), any::<Index>());
+    lot.prop_map(|(belongs, which)| Lot { belongs, which })
 }
 
-fn if_absent(accept: bool) -> IfAbsent {
-    if accept {
-        IfAbsent::Accept
-    } else {
-        IfAbsent::Refuse
+impl Lot {
+    fn draw<T: Copy>(&self, belonging: &[T]) -> Option<T> {
+        (self.belongs && !belonging.is_empty()).then(|| *self.which.get(belonging))
     }
 }
 
