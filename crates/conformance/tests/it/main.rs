@@ -1,0 +1,3 @@
+//! The kit tested by itself.
+
+mod list;
