@@ -6,11 +6,14 @@ use crm_chat_domain::{Edit, EditError, LogEntry, Snapshot, Store};
 
 mod abandon;
 mod lab;
+mod perform;
 mod race;
 mod subject;
 
 pub use abandon::{Abandoned, abandon_after};
 pub use lab::{Lab, Reply};
+pub use perform::perform;
+pub(crate) use perform::perform_through;
 pub use race::{Order, Point, Race, Side};
 pub use subject::Subject;
 

@@ -15,7 +15,7 @@ pub mod strategies;
 #[doc(hidden)]
 pub use crm_chat_domain as domain;
 pub use harness::{
-    Abandoned, Harness, Lab, Order, Point, Race, Reply, Side, Subject, abandon_after,
+    Abandoned, Harness, Lab, Order, Point, Race, Reply, Side, Subject, abandon_after, perform,
 };
 #[doc(hidden)]
 pub use macros::Certain;

@@ -27,7 +27,7 @@
 //! heeded too. A failure prints the smallest [`Script`] that shows it, which [`replay`] plays again, and the
 //! `PROPTEST_RNG_SEED` that draws the same cases.
 //!
-//! For a test of your own, [`ModelMachine`] is the reference of a [`proptest_state_machine`], and [`perform`] does to a
+//! For a test of your own, [`ModelMachine`] is the reference of a [`proptest_state_machine`], and [`perform`](crate::perform) does to a
 //! store what [`Model::perform`] does to the model.
 
 use proptest::prelude::*;
@@ -37,19 +37,15 @@ use crate::Harness;
 use crate::model::{Model, Operation, Script};
 use crate::strategies;
 
-mod concurrent;
 mod laws;
-mod perform;
 mod run;
 #[cfg(test)]
 mod tests;
 
-pub use concurrent::has_a_serial_order;
 pub use laws::{
     Disagreement, agree_on, explains_what_it_does, keeps_what_it_loads, obeys_the_model,
     refusals_change_nothing,
 };
-pub use perform::perform;
 
 /// The model as the reference of a state machine test: it starts in any world, and each transition is an operation
 /// drawn relative to the world that those before it left.
@@ -84,7 +80,6 @@ macro_rules! property_tests {
             explanations_predict_removals
             a_dump_is_what_was_loaded
             what_is_not_removed_changes_nothing
-            many_callers_have_a_serial_order
         }
     };
     (($harness:expr) $($law:ident)*) => {
@@ -106,10 +101,11 @@ const LENGTH: usize = 12;
 /// If it does not, with the smallest script that shows it.
 #[track_caller]
 pub fn answers_equal_the_models<H: Harness>(harness: &H) {
-    let scripts = strategies::script(1..=LENGTH);
-    run::for_all("answers_equal_the_models", 64, scripts, |script| {
-        obeys_the_model(harness, &script)
-    });
+    run::check(
+        "answers_equal_the_models",
+        strategies::script(1..=LENGTH),
+        |script| obeys_the_model(harness, script),
+    );
 }
 
 /// Checks that an explanation agrees with the removal that follows: its first failing rule is the refusal, its predicted
@@ -119,10 +115,11 @@ pub fn answers_equal_the_models<H: Harness>(harness: &H) {
 /// If it does not, with the smallest script that shows it.
 #[track_caller]
 pub fn explanations_predict_removals<H: Harness>(harness: &H) {
-    let scripts = strategies::script(1..=4);
-    run::for_all("explanations_predict_removals", 64, scripts, |script| {
-        explains_what_it_does(harness, &script)
-    });
+    run::check(
+        "explanations_predict_removals",
+        strategies::script(1..=4),
+        |script| explains_what_it_does(harness, script),
+    );
 }
 
 /// Checks that a dump of what was loaded equals it, sorted, with the times that the records bear.
@@ -135,7 +132,7 @@ pub fn a_dump_is_what_was_loaded<H: Harness>(harness: &H) {
         world,
         operations: Vec::new(),
     });
-    run::for_all("a_dump_is_what_was_loaded", 64, worlds, |script| {
+    run::check("a_dump_is_what_was_loaded", worlds, |script| {
         keeps_what_it_loads(harness, &script.world)
     });
 }
@@ -147,28 +144,11 @@ pub fn a_dump_is_what_was_loaded<H: Harness>(harness: &H) {
 /// If it does not, with the smallest script that shows it.
 #[track_caller]
 pub fn what_is_not_removed_changes_nothing<H: Harness>(harness: &H) {
-    let scripts = strategies::script(1..=4);
-    run::for_all(
+    run::check(
         "what_is_not_removed_changes_nothing",
-        64,
-        scripts,
-        |script| refusals_change_nothing(harness, &script),
+        strategies::script(1..=4),
+        |script| refusals_change_nothing(harness, script),
     );
-}
-
-/// Checks that what callers on several threads are answered, each with a handle of its own, has a
-/// [serial order](crate::history) that the model accepts and that ends in what the store holds.
-///
-/// What happens depends on the threads, so a failure is not shrunk, and may not come again.
-///
-/// # Panics
-/// If it does not, with the longest order that was found.
-#[track_caller]
-pub fn many_callers_have_a_serial_order<H: Harness>(harness: &H) {
-    let scripts = strategies::script(LENGTH..=2 * LENGTH);
-    run::for_all_unshrunk("many_callers_have_a_serial_order", 32, scripts, |script| {
-        has_a_serial_order(harness, &script)
-    });
 }
 
 /// Checks that two backends answer alike and end in the same snapshot, over random sequences.
@@ -177,10 +157,11 @@ pub fn many_callers_have_a_serial_order<H: Harness>(harness: &H) {
 /// If they do not, with the smallest script that shows it.
 #[track_caller]
 pub fn two_backends_agree<A: Harness, B: Harness>(one: &A, other: &B) {
-    let scripts = strategies::script(1..=LENGTH);
-    run::for_all("two_backends_agree", 64, scripts, |script| {
-        agree_on(one, other, &script)
-    });
+    run::check(
+        "two_backends_agree",
+        strategies::script(1..=LENGTH),
+        |script| agree_on(one, other, script),
+    );
 }
 
 /// Plays a [`Script`] on a new store and on the model: a counterexample that a failure printed, kept as a test.

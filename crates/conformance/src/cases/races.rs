@@ -13,6 +13,10 @@ use crate::faults::Tapped;
 use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
 use crate::{Harness, Lab, Order, Point, Race, Reply, Side, Subject};
 
+mod many;
+
+pub use many::r10_many_callers;
+
 /// The store of one side of a race.
 type SideOf<H> = Tapped<<H as Harness>::Store, Side>;
 
@@ -498,9 +502,4 @@ pub fn r12_log_is_followed<H: Harness>(lab: &Lab<H>) {
             &followed.len(),
         );
     });
-}
-
-/// R10: many callers, random mix: the outcomes have a serial order.
-pub fn r10_many_callers<H: Harness>(lab: &Lab<H>) {
-    let _ = lab;
 }

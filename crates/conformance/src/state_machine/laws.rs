@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use crm_chat_domain::{
-    Answer, Outcome, RemovalRecord, Snapshot, StoreError, StoreErrorKind, explain,
-};
+use crm_chat_domain::{Answer, Outcome, RemovalRecord, Snapshot, StoreError, StoreErrorKind};
 
-use super::perform::{perform, remove};
 use crate::Harness;
 use crate::faults::{Fault, Faulty};
-use crate::model::{Call, Explained, Model, Operation, Response, Script, difference};
+use crate::harness::{perform, perform_through};
+use crate::model::{Model, Operation, Response, Script, difference};
 
 /// What a backend did that it should not, and where in a script.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -140,20 +138,24 @@ pub fn explains_what_it_does<H: Harness>(harness: &H, script: &Script) -> Result
             continue;
         };
         let before = stage.dump(turn);
-        let explained = explain(stage.handle(turn + 1), call.actor, &call.request);
-        let explained = stage.works(turn, harness.block_on(explained))?;
-        let explained = stage.works(turn, Explained::try_from(&explained))?;
+        let explained = stage.perform(turn + 1, &Operation::Explain(call.clone()))?;
         stage.holds(turn, &before)?;
-
-        let removal = remove(stage.handle(turn), call);
-        let answer = stage.works(turn, harness.block_on(removal))?;
-        if explained.answer() != Some(answer) {
-            let account =
-                format!("the removal was explained as {explained:?}\nand answered {answer:?}");
+        let answer = stage.perform(turn, &Operation::Remove(call.clone()))?;
+        if !predicts(&explained, &answer) {
+            let account = format!("explained as {explained:?}\nand responded {answer:?}");
             return Err(stage.wrong(turn, account));
         }
     }
     Ok(())
+}
+
+fn predicts(explained: &Response, answer: &Response) -> bool {
+    match (explained, answer) {
+        (Response::Explained(explained), Response::Answer(answer)) => {
+            explained.answer() == Some(*answer)
+        }
+        _ => false,
+    }
 }
 
 /// Loads a world into a new store and dumps it.
@@ -191,15 +193,13 @@ pub fn refusals_change_nothing<H: Harness>(
     let stage = Stage::new(harness, script);
     for (turn, operation) in script.operations.iter().enumerate() {
         let before = stage.dump(turn);
-        let removes_nobody = match operation {
-            Operation::Remove(call) => !is_removed(&stage.remove_at_last(turn, call, &before)?),
-            _ => match stage.perform(turn, operation)? {
-                Response::Answers(answers) => !answers.iter().any(is_removed),
-                Response::Edited(result) => result.is_err(),
-                _ => true,
-            },
+        let changes_nothing = match stage.perform_at_last(turn, operation, &before)? {
+            Response::Answer(answer) => !is_removed(&answer),
+            Response::Answers(answers) => !answers.iter().any(is_removed),
+            Response::Edited(result) => result.is_err(),
+            Response::Explained(_) | Response::Dumped(_) => true,
         };
-        if removes_nobody {
+        if changes_nothing {
             stage.holds(turn, &before)?;
         }
     }
@@ -211,19 +211,20 @@ fn is_removed(answer: &Answer) -> bool {
 }
 
 impl<H: Harness> Stage<'_, H> {
-    /// Repeats a removal of which the first call fails, then the second and so on, until there is no such call.
-    fn remove_at_last(
+    /// Repeats an operation of which the first call fails, then the second and so on, until there is no such call.
+    fn perform_at_last(
         &self,
         turn: usize,
-        call: &Call,
+        operation: &Operation,
         before: &Snapshot,
-    ) -> Result<Answer, Disagreement> {
+    ) -> Result<Response, Disagreement> {
+        let connect = || self.harness.block_on(self.harness.connect(&self.place));
         let mut n = 1;
         loop {
-            let connected = self.harness.connect(&self.place);
-            let store = Faulty::new(self.harness.block_on(connected));
+            let store = Faulty::new(connect());
             store.inject(n, Fault::Before(StoreErrorKind::Unavailable));
-            let result = self.harness.block_on(remove(&store, call));
+            let response = perform_through(self.harness, self.handle(turn), &store, operation);
+            let result = self.harness.block_on(response);
             if result.is_ok() || store.calls().len() < n {
                 return self.works(turn, result);
             }
