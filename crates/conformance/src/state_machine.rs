@@ -23,7 +23,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! The environment variable `PROPTEST_CASES` sets how many cases each test draws; the other variables of [proptest] are
+//! The environment variable `PROPTEST_CASES` sets how many cases each test draws; the other variables of [mod@proptest] are
 //! heeded too. A failure prints the smallest [`Script`] that shows it, which [`replay`] plays again, and the
 //! `PROPTEST_RNG_SEED` that draws the same cases.
 //!

@@ -28,7 +28,7 @@ pub fn world_of(ids: &Ids) -> impl Strategy<Value = Snapshot> + use<> {
     let each_user = users.iter().map(|id| user(*id)).collect();
     let each_chat = chats.iter().map(|id| chat(*id, users)).collect();
     (
-        proptest::bool::weighted(0.03),
+        proptest::bool::weighted(0.08),
         some(0.85, each_user),
         some(0.85, each_chat),
         some_of(0.4, pairs(entities, chats)).prop_shuffle(),
