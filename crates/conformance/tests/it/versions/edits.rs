@@ -38,6 +38,14 @@ fn model(world: &mut Snapshot, edit: &Edit) -> Result<(), EditRejection> {
     Ok(())
 }
 
+/// The facts that an edit reads beside those that it writes.
+pub(crate) fn reads(edit: &Edit) -> Option<Key> {
+    match *edit {
+        Edit::SetOwner { chat, user } => Some(Key::Member(chat, user)),
+        _ => None,
+    }
+}
+
 /// The facts that an edit writes.
 pub(crate) fn writes(edit: &Edit) -> Vec<Key> {
     match *edit {
@@ -46,7 +54,11 @@ pub(crate) fn writes(edit: &Edit) -> Vec<Key> {
         Edit::AddChat { .. } | Edit::DeleteChat { .. } => vec![Key::Everything],
         Edit::Join { chat, user } => vec![Key::Member(chat, user), Key::Members(chat)],
         Edit::Leave { chat, user } => {
-            vec![Key::Member(chat, user), Key::Members(chat), Key::Owner(chat)]
+            vec![
+                Key::Member(chat, user),
+                Key::Members(chat),
+                Key::Owner(chat),
+            ]
         }
         Edit::SetOwner { chat, .. } | Edit::ClearOwner { chat } => vec![Key::Owner(chat)],
         Edit::Link(link) | Edit::Unlink(link) => vec![Key::Links(link.entity)],

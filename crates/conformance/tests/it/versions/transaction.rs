@@ -30,7 +30,7 @@ pub(crate) struct VersionsTransaction {
 impl VersionsTransaction {
     pub(super) fn new(shared: Arc<Shared>, lock: Option<MutexGuardArc<()>>) -> Self {
         let data = shared.data();
-        let mut view = data.view();
+        let mut view = data.world.clone();
         if shared.has(Flaw::DirtyRead) {
             for change in &data.pending {
                 make(&mut view, change);
@@ -77,13 +77,16 @@ impl VersionsTransaction {
         *committed = data.clock + 1;
         let only_reads = writes.is_empty();
         let conflict = match self.shared.flaw {
-            Some(Flaw::LostUpdate | Flaw::RowLocks) => false,
+            Some(Flaw::LostUpdate) => false,
             Some(Flaw::WriteSkew) => self.footprint.overwrites(&data.committed),
             Some(Flaw::RefusalRollsBack) if only_reads => false,
             _ => self.footprint.closes_a_cycle(&data.committed),
         };
         if conflict && self.shared.mode == Mode::Optimistic {
-            return Err(StoreError::new(StoreErrorKind::Conflict, "commit a transaction"));
+            return Err(StoreError::new(
+                StoreErrorKind::Conflict,
+                "commit a transaction",
+            ));
         }
         Ok(())
     }
@@ -168,7 +171,12 @@ fn flawed_make(world: &mut Snapshot, change: &Change, flaw: Option<Flaw>) {
             left.for_each(|chat| chat.owner = chat.members.first().copied());
         }
         Some(Flaw::LinksGoWithTheLast) => {
-            let empty = |id| world.chats.iter().any(|chat| chat.id == id && chat.members.is_empty());
+            let empty = |id| {
+                world
+                    .chats
+                    .iter()
+                    .any(|chat| chat.id == id && chat.members.is_empty())
+            };
             world.links.retain(|link| !empty(link.chat));
         }
         _ => {}
@@ -181,7 +189,9 @@ fn append(data: &mut Data, change: &Change, number: u64, flaw: Option<Flaw>) {
     // In the order of the numbers, wherever that is.
     let place = data.numbers.partition_point(|earlier| *earlier < number);
     data.numbers.insert(place, number);
-    data.world.removals.insert(place, RemovalRecord::new(change, time));
+    data.world
+        .removals
+        .insert(place, RemovalRecord::new(change, time));
 }
 
 impl Drop for VersionsTransaction {
@@ -204,7 +214,12 @@ impl Drop for VersionsTransaction {
 impl UnitOfWork for VersionsTransaction {
     async fn announce(&mut self, _: UserId, removal: &Removal) {
         let chat = removal.chat.filter(|_| self.has(Flaw::OwnerMovedFirst));
-        let newest = self.view.links.iter().rev().find(|link| link.entity == removal.entity);
+        let newest = self
+            .view
+            .links
+            .iter()
+            .rev()
+            .find(|link| link.entity == removal.entity);
         let chat = chat.or(newest.map(|link| link.chat));
         let Some(chat) = chat.filter(|_| self.has(Flaw::OwnerMovedFirst)) else {
             return;
@@ -288,13 +303,22 @@ impl ChatRepo for VersionsTransaction {
             members.sort();
         }
         let any = self.has(Flaw::OwnerMayBeABot);
-        Ok(members.into_iter().find(|member| any || self.is_active_human(*member)))
+        Ok(members
+            .into_iter()
+            .find(|member| any || self.is_active_human(*member)))
     }
 
     async fn remove_member(&mut self, change: &Change) -> Result<bool, StoreError> {
         yield_now().await;
         if self.has(Flaw::RowLocks) {
-            let row = Arc::clone(self.shared.rows.lock().expect("no holder panics").entry(change.user).or_default());
+            let row = Arc::clone(
+                self.shared
+                    .rows
+                    .lock()
+                    .expect("no holder panics")
+                    .entry(change.user)
+                    .or_default(),
+            );
             self.rows.push(row.lock_arc().await);
         }
         self.read(Key::Member(change.chat, change.user));
@@ -336,7 +360,11 @@ impl CrmRepo for VersionsTransaction {
         self.read(Key::Links(entity));
         let mut newest_first = self.view.links.iter().rev();
         let last = newest_first.find(|link| link.entity == entity);
-        let any = self.view.links.last().filter(|_| self.has(Flaw::AnyLastChat));
+        let any = self
+            .view
+            .links
+            .last()
+            .filter(|_| self.has(Flaw::AnyLastChat));
         Ok(last.or(any).map(|link| link.chat))
     }
 
@@ -368,7 +396,11 @@ impl Permissions for VersionsTransaction {
         let links = &self.view.links;
         let share_a_chat = |other: Entity| {
             let mut of_other = links.iter().filter(|link| link.entity == other);
-            of_other.any(|one| links.iter().any(|link| link.chat == one.chat && link.entity == entity))
+            of_other.any(|one| {
+                links
+                    .iter()
+                    .any(|link| link.chat == one.chat && link.entity == entity)
+            })
         };
         let is_meant = |other: Entity| {
             other == entity
