@@ -139,33 +139,35 @@ pub fn r1_same_user_removed_twice_at_once<H: Harness>(lab: &Lab<H>) {
     }
 }
 
-/// R2: removal beside re-adding the same user: some serial order, no duplicate, no raw constraint error.
+/// R2: removal beside re-adding the same user, and beside another's joining: some serial order, no duplicate, no raw
+/// constraint error.
 pub fn r2_removal_beside_joining_again<H: Harness>(lab: &Lab<H>) {
+    let unchanged = OwnerChange::Unchanged;
     // 12 is a member, 2 is not.
-    for joining in [12, 2] {
-        let (left, joined) = (
-            change(joining, OwnerChange::Unchanged),
-            joined(&office(), joining),
-        );
-        let came_first = if joining == 12 {
-            (
-                made(12, OwnerChange::Unchanged),
-                self::joined(&after(&office(), &left), 12),
-            )
-        } else {
-            (gone(2), joined.clone())
+    for (leaving, joining) in [(12, 12), (2, 2), (12, 2)] {
+        let join = Edit::Join {
+            chat: chat(8773),
+            user: user(joining),
         };
-        let came_after = (made(joining, OwnerChange::Unchanged), after(&joined, &left));
-        let orders = [came_first, came_after];
+        let left = change(leaving, unchanged);
+        let removal_first = if leaving == 2 {
+            (gone(2), joined(&office(), joining))
+        } else {
+            (
+                made(12, unchanged),
+                joined(&after(&office(), &left), joining),
+            )
+        };
+        let join_first = (
+            made(leaving, unchanged),
+            after(&joined(&office(), joining), &left),
+        );
+        let orders = [removal_first, join_first];
         lab.each(
             &office(),
             [Point::Begun, Point::Write, Point::Commit],
             |subject, point| {
-                let join = Edit::Join {
-                    chat: chat(8773),
-                    user: user(joining),
-                };
-                let side = removing(subject, joining);
+                let side = removing(subject, leaving);
                 let (came, ()) = beside(subject, point, side, || subject.edit(&join));
                 one_of(subject, &came, &orders);
             },

@@ -45,11 +45,17 @@ impl Footprint {
         ended_before || read_before || wrote_before
     }
 
-    /// Whether a transaction that this one did not see wrote what it wrote.
+    /// Whether a transaction that this one did not see wrote a row that it wrote. Who the members are, taken together,
+    /// is no row.
     pub(crate) fn overwrites(&self, committed: &[Self]) -> bool {
+        let rows = self
+            .writes
+            .iter()
+            .filter(|key| !matches!(key, Key::Members(_)));
+        let rows: BTreeSet<_> = rows.copied().collect();
         let unseen = |other: &&Self| other.committed > self.began;
         let mut unseen = committed.iter().filter(unseen);
-        unseen.any(|other| !self.writes.is_disjoint(&other.writes))
+        unseen.any(|other| !rows.is_disjoint(&other.writes))
     }
 
     /// Whether no serial order is left once this one is committed: a path leads from it back to itself.

@@ -38,6 +38,14 @@ fn model(world: &mut Snapshot, edit: &Edit) -> Result<(), EditRejection> {
     Ok(())
 }
 
+/// The facts that an edit reads beside those that it writes.
+pub(crate) fn reads(edit: &Edit) -> Option<Key> {
+    match *edit {
+        Edit::SetOwner { chat, user } => Some(Key::Member(chat, user)),
+        _ => None,
+    }
+}
+
 /// The facts that an edit writes.
 pub(crate) fn writes(edit: &Edit) -> Vec<Key> {
     match *edit {

@@ -30,7 +30,7 @@ pub(crate) struct VersionsTransaction {
 impl VersionsTransaction {
     pub(super) fn new(shared: Arc<Shared>, lock: Option<MutexGuardArc<()>>) -> Self {
         let data = shared.data();
-        let mut view = data.view();
+        let mut view = data.world.clone();
         if shared.has(Flaw::DirtyRead) {
             for change in &data.pending {
                 make(&mut view, change);
@@ -77,7 +77,7 @@ impl VersionsTransaction {
         *committed = data.clock + 1;
         let only_reads = writes.is_empty();
         let conflict = match self.shared.flaw {
-            Some(Flaw::LostUpdate | Flaw::RowLocks) => false,
+            Some(Flaw::LostUpdate) => false,
             Some(Flaw::WriteSkew) => self.footprint.overwrites(&data.committed),
             Some(Flaw::RefusalRollsBack) if only_reads => false,
             _ => self.footprint.closes_a_cycle(&data.committed),
