@@ -16,7 +16,7 @@ use self::progress::Progress;
 use self::request::Ask;
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::lines::Lines;
+use crate::lines::{Lines, last_of};
 use crate::reply::Reply;
 use crate::source::Source;
 use crate::store_url::StoreUrl;
@@ -73,10 +73,9 @@ pub(crate) fn run(
         }
         answering.answer(&chunk, console)?;
         if let Some(error) = unreadable {
-            return Err(file.unreadable(&error).with_hint(format!(
-                "the lines up to line {} were answered",
-                answering.last
-            )));
+            return Err(file
+                .unreadable(&error)
+                .with_hint(last_of(answering.last, "answered")));
         }
     }
     Ok(())
@@ -143,10 +142,7 @@ impl Answering {
     }
 
     fn failed(&self, error: StoreError, end: u64) -> Failure {
-        let last = match self.last {
-            0 => "no line was answered".to_owned(),
-            last => format!("line {last} was the last answered"),
-        };
+        let last = last_of(self.last, "answered");
         let hint = match error.kind() {
             StoreErrorKind::OutcomeUnknown => format!(
                 "{last}; those after it up to line {end} may have been applied, later ones were not: \

@@ -75,7 +75,12 @@ pub(crate) enum Command {
     #[command(after_long_help = crate::log::HELP)]
     Log {
         /// Only the records with a higher sequence number
-        #[arg(long, value_name = "N", default_value_t = 0)]
+        #[arg(
+            long,
+            value_name = "N",
+            default_value_t = 0,
+            allow_hyphen_values = true
+        )]
         after: u64,
     },
 }

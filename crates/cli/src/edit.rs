@@ -1,11 +1,12 @@
 //! `edit`: applies single changes.
 
 use crm_chat_domain::{Edit, EditError};
+use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
-use crate::console::Console;
+use crate::console::{Console, count};
 use crate::failure::Failure;
-use crate::lines::{Line, Lines, problem};
+use crate::lines::{Line, Lines, last_of, problem};
 use crate::source::Source;
 use crate::store_url::StoreUrl;
 
@@ -52,35 +53,32 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let mut lines = Lines::new(file.open(console)?);
     let store = store.open()?;
-    let mut applied = 0_u64;
-    while let Some(line) = lines.next().map_err(|error| file.unreadable(&error))? {
-        let number = line.number;
-        let edit = parse(&line).map_err(|problem| {
-            Failure::input(format_args!("line {number} is no change: {problem}")).with_hint(
-                format!(
-                    "{}; `crm-chat edit --help` lists the changes",
-                    before(number)
-                ),
-            )
-        })?;
-        block_on(store.edit(&edit)).map_err(|error| match error {
-            EditError::Rejected(rejection) => {
-                Failure::refused(format_args!("line {number}: {rejection}"))
-                    .with_hint(before(number))
-            }
-            EditError::Store(error) => Failure::from(error).with_hint(before(number)),
-        })?;
+    let (mut applied, mut last) = (0, 0);
+    while let Some(line) = lines
+        .next()
+        .map_err(|error| file.unreadable(&error).with_hint(last_of(last, "applied")))?
+    {
+        apply(&store, &line).map_err(|failure| failure.with_hint(last_of(last, "applied")))?;
+        last = line.number;
         applied += 1;
     }
-    console.note(format_args!("applied {applied} changes"));
+    console.note(format_args!("applied {}", count(applied, "change")));
     Ok(())
+}
+
+fn apply(store: &Sqlite, line: &Line<'_>) -> Result<(), Failure> {
+    let number = line.number;
+    let edit = parse(line)
+        .map_err(|problem| Failure::input(format_args!("line {number} is no change: {problem}")))?;
+    block_on(store.edit(&edit)).map_err(|error| match error {
+        EditError::Rejected(rejection) => {
+            Failure::refused(format_args!("line {number}: {rejection}"))
+        }
+        EditError::Store(error) => error.into(),
+    })
 }
 
 fn parse(line: &Line<'_>) -> Result<Edit, String> {
     let text = line.text.as_ref().map_err(Clone::clone)?;
     serde_json::from_str(text).map_err(|error| problem(&error))
-}
-
-fn before(number: u64) -> String {
-    format!("the lines before line {number} were applied, it and those after it were not")
 }

@@ -1,11 +1,14 @@
 //! `import`: replaces the store's content by a document.
 
+use std::fmt;
 use std::io::BufReader;
 
 use crm_chat_domain::{LoadError, Snapshot};
 use futures_lite::future::block_on;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use crate::console::{Console, tame};
+use crate::console::{Console, count, tame};
 use crate::failure::Failure;
 use crate::source::Source;
 use crate::store_url::StoreUrl;
@@ -36,15 +39,16 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let snapshot = read(file, console)?;
     // Before the store is opened: a document that breaks the rules must not create one.
-    let refused = |problem: &dyn std::fmt::Display| refused(file, &problem.to_string());
-    snapshot.validate().map_err(|error| refused(&error))?;
+    snapshot
+        .validate()
+        .map_err(|error| refused(file, &error.to_string()))?;
     let summary = summary(&snapshot);
     match block_on(store.open_or_create()?.load(snapshot)) {
         Ok(()) => {
             console.note(format_args!("imported {summary} into {store}"));
             Ok(())
         }
-        Err(LoadError::Invalid(error)) => Err(refused(&error)),
+        Err(LoadError::Invalid(error)) => Err(refused(file, &error.to_string())),
         Err(LoadError::Store(error)) => Err(error.into()),
     }
 }
@@ -53,23 +57,45 @@ pub(crate) fn run(
 fn read(file: &Source, console: &mut Console<'_>) -> Result<Snapshot, Failure> {
     let input = BufReader::with_capacity(64 * 1024, file.open(console)?);
     let mut json = serde_json::Deserializer::from_reader(input);
-    let snapshot: Snapshot = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let place = error.path().to_string();
-        broken(
-            file,
-            Some(&place).filter(|place| *place != "."),
-            error.inner(),
-        )
+    let Document(snapshot) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let place = match error.path().to_string().as_str() {
+            "." => String::new(),
+            place => format!("`{place}`: "),
+        };
+        broken(file, &place, error.into_inner())
     })?;
-    json.end().map_err(|error| broken(file, None, &error))?;
+    json.end().map_err(|error| broken(file, "", error))?;
     Ok(snapshot)
 }
 
-fn broken(file: &Source, place: Option<&String>, error: &serde_json::Error) -> Failure {
-    match (error.io_error_kind(), place) {
-        (Some(kind), _) => file.unreadable(&kind.into()),
-        (None, Some(place)) => refused(file, &format!("`{place}`: {error}")),
-        (None, None) => refused(file, &error.to_string()),
+/// A snapshot in an object. A derived reader takes a list of the fields' values too, so that `[]` would empty the store.
+struct Document(Snapshot);
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object)
+    }
+}
+
+struct Object;
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Document;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Document, A::Error> {
+        Snapshot::deserialize(MapAccessDeserializer::new(map)).map(Document)
+    }
+}
+
+fn broken(file: &Source, place: &str, error: serde_json::Error) -> Failure {
+    if error.is_io() {
+        file.unreadable(&error.into())
+    } else {
+        refused(file, &format!("{place}{error}"))
     }
 }
 
@@ -89,9 +115,4 @@ fn summary(snapshot: &Snapshot) -> String {
         count(snapshot.links.len(), "link"),
         count(snapshot.removals.len(), "log record"),
     )
-}
-
-fn count(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
 }

@@ -45,7 +45,7 @@ impl<R: Read> Lines<R> {
             self.number += 1;
             if !whole || !self.buffer.trim_ascii().is_empty() {
                 let text = if whole {
-                    str::from_utf8(&self.buffer).map_err(|error| not_utf8(&error))
+                    str::from_utf8(self.buffer.trim_ascii_end()).map_err(|error| not_utf8(&error))
                 } else {
                     Err(format!("it is longer than {LONGEST} bytes"))
                 };
@@ -85,5 +85,13 @@ pub(crate) fn problem(error: &serde_json::Error) -> String {
     match text.strip_suffix(&format!(" at line {line} column {column}")) {
         Some(problem) => format!("{} at column {column}", tame(problem)),
         None => tame(&text),
+    }
+}
+
+/// Says how far a command got before it broke off: `done` is what became of the lines.
+pub(crate) fn last_of(last: u64, done: &str) -> String {
+    match last {
+        0 => format!("no line was {done}"),
+        last => format!("line {last} was the last {done}"),
     }
 }
