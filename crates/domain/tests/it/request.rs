@@ -398,7 +398,11 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_document_is_read_or_refused(document in documents(), at in any::<usize>(), byte: u8) {
+    fn a_damaged_document_is_read_or_refused(
+        document in documents(),
+        at in any::<usize>(),
+        byte: u8,
+    ) {
         let mut text = Json::Map(document).to_string().into_bytes();
         let at = at % text.len();
         text[at] = byte;
