@@ -35,6 +35,12 @@ pub trait UnitOfWork: Send + Sized {
 }
 
 /// A unit of work that answers the four ports. Implemented for every type that can be one.
+///
+/// Each question is asked with its whole context, at most once for each removal, and never cached by the core. Absence
+/// is data (`Option`, `bool`); an error is for a question that could not be answered.
+///
+/// Implement the methods of the ports as plain `async fn`. Keep what is not `Send` (a driver's statement, a cell) in a
+/// sync helper that returns before the next `.await`, or the compiler will refuse the implementation.
 pub trait Transaction: UnitOfWork + ChatRepo + CrmRepo + UserRepo + Permissions {}
 
 impl<T: UnitOfWork + ChatRepo + CrmRepo + UserRepo + Permissions> Transaction for T {}

@@ -73,5 +73,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     show(&app, 2, 12).await?;
     show(&app, 1, 12).await?;
     service.abort();
+    let _ = service.await;
     show(&app, 1, 7).await
 }

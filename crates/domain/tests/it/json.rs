@@ -167,6 +167,9 @@ fn numbers() -> impl Strategy<Value = String> {
         "1",
         "-1",
         "12",
+        "0.5",
+        "-0.5",
+        "1e-9",
         "12.0",
         "12.5",
         "12e0",
@@ -190,7 +193,7 @@ fn numbers() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Texts that look like an id or a kind, and such that do not.
+/// Texts that look like an id or a kind, and such that do not. Not among them is the key by which a map is a number.
 pub(crate) fn texts() -> impl Strategy<Value = String> {
     let edges = [
         "",
@@ -232,7 +235,6 @@ pub(crate) fn texts() -> impl Strategy<Value = String> {
         "\tdeal",
         "deals",
         "ｄｅａｌ",
-        "$serde_json::private::Number",
     ];
     prop_oneof![
         4 => select(edges.to_vec()).prop_map(str::to_owned),

@@ -1,5 +1,7 @@
 //! Conflicts are replayed, a bounded number of times, and nothing else is.
 
+use std::sync::Arc;
+
 use crm_chat_domain::{
     Answer, Outcome, Refusal, Removal, RemoveError, Request, Role, StoreError, StoreErrorKind,
     explain, remove_user, remove_users,
@@ -27,9 +29,9 @@ enum Operation {
 impl Operation {
     const ALL: [Self; 3] = [Self::RemoveUser, Self::RemoveUsers, Self::Explain];
 
-    /// Runs the operation; tells what it answered.
+    /// Runs the operation on a shared store; tells what it answered.
     fn run(self, script: &Script, removal: &Removal) -> Result<Answer, StoreError> {
-        let store = script.store(removal.chat.unwrap_or(LAST));
+        let store = Arc::new(script.store(removal.chat.unwrap_or(LAST)));
         match self {
             Self::RemoveUser => match block_on(remove_user(&store, ACTOR, removal)) {
                 Ok(outcome) => Ok(Ok(outcome)),

@@ -24,7 +24,7 @@ enum Class {
 use Class::{Absent, Id, Odd};
 
 /// Every odd value of the spec, and the plain ones.
-const VALUES: [(&str, Class); 66] = [
+const VALUES: [(&str, Class); 69] = [
     ("null", Absent),
     ("false", Absent),
     ("true", Odd),
@@ -57,6 +57,9 @@ const VALUES: [(&str, Class); 66] = [
     ("-9223372036854775808", Odd),
     ("-9223372036854775809", Odd),
     ("12.5", Odd),
+    ("0.5", Odd),
+    ("-0.5", Odd),
+    ("1e-9", Odd),
     ("12.0", Odd),
     ("1e1", Odd),
     ("12e0", Odd),
@@ -225,7 +228,7 @@ fn deep_nesting_is_no_id() {
     }
 }
 
-/// A number as text, as it comes from `serde_json` with its feature `arbitrary_precision`.
+/// A number that comes as text, as it does from `serde_json` with its feature `arbitrary_precision`.
 #[track_caller]
 fn check_number(text: &str, expected: &Input) {
     let number = Json::Number(text.to_owned());
@@ -395,7 +398,11 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_document_is_read_or_refused(document in documents(), at in any::<usize>(), byte: u8) {
+    fn a_damaged_document_is_read_or_refused(
+        document in documents(),
+        at in any::<usize>(),
+        byte: u8,
+    ) {
         let mut text = Json::Map(document).to_string().into_bytes();
         let at = at % text.len();
         text[at] = byte;

@@ -289,6 +289,7 @@ mod json {
         );
         let record = snapshot.removals[0];
         assert_eq!((record.new_owner, record.recorded_at), (None, None));
+        assert_eq!(to_value(record).unwrap().get("recorded_at"), None);
     }
 
     /// The places of the example's objects.
