@@ -12,6 +12,7 @@ mod explain;
 mod ids;
 #[cfg(feature = "serde")]
 mod json;
+mod pages;
 mod replay;
 #[cfg(feature = "serde")]
 mod request;
