@@ -74,6 +74,6 @@ pub trait Harness: Send + Sync + 'static {
     /// Returns after how long a case that does not end has failed: a lock was left, or two transactions wait for each
     /// other.
     fn patience(&self) -> Duration {
-        Duration::from_secs(60)
+        Duration::from_mins(1)
     }
 }

@@ -11,6 +11,7 @@ pub mod mocks;
 pub mod model;
 pub mod state_machine;
 pub mod strategies;
+pub mod strict;
 
 #[doc(hidden)]
 pub use crm_chat_domain as domain;

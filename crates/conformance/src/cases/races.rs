@@ -6,11 +6,11 @@ use std::thread;
 
 use crm_chat_domain::{
     Access, ChatRepo, Edit, IfAbsent, Link, Outcome, OwnerChange, Refusal, Removal, Remover,
-    Request, Rule, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, Verdict,
+    Request, Role, Rule, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId, Verdict,
 };
 
 use crate::faults::Tapped;
-use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
+use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user, user_of};
 use crate::{Harness, Lab, Order, Point, Race, Reply, Side, Subject};
 
 mod many;
@@ -89,23 +89,23 @@ fn one_of<H: Harness, R: PartialEq + Debug>(
     orders: &[(R, Snapshot)],
 ) {
     let given = orders.iter().filter(|(expected, _)| expected == came);
-    let differences: Vec<_> = given.map(|(_, state)| subject.compare(state)).collect();
-    if differences.iter().any(Result::is_ok) {
+    let compared: Vec<_> = given.map(|(_, state)| subject.compare(state)).collect();
+    if compared.iter().any(Result::is_ok) {
         return;
     }
-    match differences.into_iter().find_map(Result::err) {
-        Some(difference) => subject.fail("", format!("after {came:?}\n{difference}")),
-        None => {
-            let expected: Vec<_> = orders.iter().map(|(expected, _)| expected).collect();
-            subject.fail(&format!("one of {expected:?}"), format!("{came:?}"))
-        }
+    if let Some(difference) = compared.into_iter().find_map(Result::err) {
+        subject.fail("", format!("after {came:?}\n{difference}"));
     }
+    let expected: Vec<_> = orders.iter().map(|(expected, _)| expected).collect();
+    subject.fail(&format!("one of {expected:?}"), format!("{came:?}"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with replies")]
 fn made(id: i64, owner: OwnerChange) -> Reply {
     Ok(Ok(Outcome::Removed(change(id, owner))))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with replies")]
 fn gone(id: i64) -> Reply {
     Ok(Err(Refusal::NotAMember {
         user: user(id),
@@ -279,11 +279,7 @@ pub fn r5_fact_undone_in_flight<H: Harness>(lab: &Lab<H>) {
         &Edit::DeactivateUser { user: user(12) },
         inactive,
         |world| {
-            let mut users = world.users.iter_mut();
-            users
-                .find(|known| known.id == user(12))
-                .expect("the user is known")
-                .active = false;
+            user_of(world, user(12)).active = false;
         },
     );
     let uninstalled = Edit::SetMessenger { installed: false };
@@ -463,16 +459,14 @@ pub fn r11_refusal_commits_too<H: Harness>(lab: &Lab<H>) {
 }
 
 /// Who owns chat 8773, as a transaction of reads on a handle of its own sees it.
-fn owner_seen<H: Harness>(subject: &Subject<'_, H>) -> Option<crm_chat_domain::UserId> {
+fn owner_seen<H: Harness>(subject: &Subject<'_, H>) -> Option<UserId> {
     let store = subject.connect();
     let seen = subject.block_on(async {
         let mut tx = store.begin().await?;
         let mut owner = None;
         for member in [7, 13].map(user) {
             let role = tx.role(chat(8773), member).await?;
-            owner = owner.or(role
-                .filter(|role| *role == crm_chat_domain::Role::Owner)
-                .map(|_| member));
+            owner = owner.or(role.filter(|role| *role == Role::Owner).map(|_| member));
         }
         tx.commit().await.map(|()| owner)
     });

@@ -34,13 +34,13 @@ pub struct Race {
 
 #[derive(Debug, Default)]
 struct State {
-    stages: [Stage; 2],
+    reached: [Progress; 2],
     met: bool,
 }
 
 /// How far a side has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum Progress {
     #[default]
     Away,
     Begun,
@@ -78,10 +78,10 @@ impl Race {
 
     /// Runs the first side, if it is no removal: when the other has come to its point.
     pub fn intervene<R>(&self, act: impl FnOnce() -> R) -> R {
-        self.reach(Order::First, Stage::Begun);
-        self.wait_for(Order::Second, Stage::Arrived);
+        self.reach(Order::First, Progress::Begun);
+        self.wait_for(Order::Second, Progress::Arrived);
         self.arrive(Order::First);
-        self.reach(Order::First, Stage::Left);
+        self.reach(Order::First, Progress::Left);
         let result = act();
         self.end(Order::First);
         result
@@ -89,44 +89,44 @@ impl Race {
 
     /// Says that a side has ended.
     pub fn end(&self, order: Order) {
-        self.reach(order, Stage::Ended);
+        self.reach(order, Progress::Ended);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reach(&self, order: Order, stage: Stage) {
+    fn reach(&self, order: Order, progress: Progress) {
         let mut state = self.state();
-        let reached = &mut state.stages[order as usize];
-        *reached = stage.max(*reached);
+        let reached = &mut state.reached[order as usize];
+        *reached = progress.max(*reached);
         self.changed.notify_all();
     }
 
     fn arrive(&self, order: Order) {
-        self.reach(order, Stage::Arrived);
+        self.reach(order, Progress::Arrived);
         let mut state = self.state();
-        state.met |= state.stages == [Stage::Arrived; 2];
+        state.met |= state.reached == [Progress::Arrived; 2];
     }
 
-    fn wait_for(&self, order: Order, stage: Stage) {
+    fn wait_for(&self, order: Order, progress: Progress) {
         let state = self.state();
-        let behind = |state: &mut State| state.stages[order as usize] < stage;
+        let behind = |state: &mut State| state.reached[order as usize] < progress;
         let waited = self.changed.wait_timeout_while(state, self.grace, behind);
         drop(waited);
     }
 
     /// Waits at the meeting point, once.
     fn meet(&self, order: Order) {
-        if self.state().stages[order as usize] >= Stage::Arrived {
+        if self.state().reached[order as usize] >= Progress::Arrived {
             return;
         }
         self.arrive(order);
         match order {
-            Order::First => self.wait_for(Order::Second, Stage::Arrived),
-            Order::Second => self.wait_for(Order::First, Stage::Ended),
+            Order::First => self.wait_for(Order::Second, Progress::Arrived),
+            Order::Second => self.wait_for(Order::First, Progress::Ended),
         }
-        self.reach(order, Stage::Left);
+        self.reach(order, Progress::Left);
     }
 }
 
@@ -171,7 +171,7 @@ impl Tap for Side {
 
     async fn before(&self, (): &mut (), call: &Call) -> Result<(), StoreError> {
         if *call == Call::Begin && self.order == Order::Second {
-            self.race.wait_for(Order::First, Stage::Begun);
+            self.race.wait_for(Order::First, Progress::Begun);
         }
         if self.stands_before(call) {
             self.race.meet(self.order);
@@ -186,7 +186,7 @@ impl Tap for Side {
         _: Result<Told, StoreErrorKind>,
     ) -> Result<(), StoreError> {
         if *call == Call::Begin {
-            self.race.reach(self.order, Stage::Begun);
+            self.race.reach(self.order, Progress::Begun);
         }
         if self.stands_after(call) {
             self.race.meet(self.order);

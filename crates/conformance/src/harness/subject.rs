@@ -10,7 +10,7 @@ use crm_chat_domain::{
 };
 
 use super::lab::reply;
-use crate::{Harness, Lab, Reply};
+use crate::{Case, Harness, Lab, Reply};
 
 /// A store under test that was opened with a world, and the account of what was done to it.
 ///
@@ -81,19 +81,28 @@ impl<'l, H: Harness> Subject<'l, H> {
     }
 
     /// Asks for a removal on the first handle.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
     pub fn remove(&self, actor: UserId, removal: &Removal) -> Reply {
         self.remove_by(&self.store, actor, removal)
     }
 
     /// Asks a store of the case's own making for a removal.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
     pub fn remove_by(&self, store: &impl Store, actor: UserId, removal: &Removal) -> Reply {
         let (reply, failure) = reply(self.block_on(remove_user(store, actor, removal)));
-        let story = failure.map_or_else(|| format!("{reply:?}"), |error| error.report());
-        self.note(format!("{} // {story}", asked(actor, removal)));
+        let told = failure.map_or_else(|| format!("{reply:?}"), |error| error.report());
+        self.note(format!("{} // {told}", asked(actor, removal)));
         reply
     }
 
     /// Asks the first handle for many removals in one transaction.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
     pub fn remove_all(
         &self,
         requests: &[(UserId, Removal)],
@@ -102,6 +111,9 @@ impl<'l, H: Harness> Subject<'l, H> {
     }
 
     /// Asks a store of the case's own making for many removals in one transaction.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
     pub fn remove_all_by(
         &self,
         store: &impl Store,
@@ -257,12 +269,9 @@ impl<'l, H: Harness> Subject<'l, H> {
     /// Always.
     #[track_caller]
     pub fn fail(&self, expected: &str, came: impl std::fmt::Display) -> ! {
-        let case = self.lab.case();
+        let Case { id, law, .. } = self.lab.case();
         let world = serde_json::to_string(&self.world).unwrap_or_default();
-        let mut text = format!(
-            "{}: {}\n\nlet world = world(r#\"{world}\"#);\n",
-            case.id, case.law
-        );
+        let mut text = format!("{id}: {law}\n\nlet world = world(r#\"{world}\"#);\n");
         for line in self.account().iter() {
             let _ = writeln!(text, "{line}");
         }

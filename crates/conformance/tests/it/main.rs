@@ -1,5 +1,7 @@
 //! The kit tested by itself.
 
 mod broken;
+mod faults;
 mod list;
+mod strict;
 mod versions;
