@@ -1,7 +1,8 @@
 //! The small world in which most cases play, and short names for ids.
 
 use crm_chat_domain::{
-    Change, Chat, ChatId, Edit, Entity, OwnerChange, Removal, RemovalRecord, Snapshot, User, UserId,
+    Change, Chat, ChatId, Edit, Entity, OwnerChange, Removal, RemovalRecord, Request, Snapshot,
+    User, UserId,
 };
 
 /// The world of [`office`], to be read beside a case.
@@ -146,6 +147,15 @@ pub fn user_of(world: &mut Snapshot, id: UserId) -> &mut User {
 #[must_use]
 pub fn world(json: &str) -> Snapshot {
     serde_json::from_str(json).expect("the text is a snapshot")
+}
+
+/// Reads a request written as JSON, with the keys of the wire: `{"CRM_ENTITY_TYPE": "deal", …}`.
+///
+/// # Panics
+/// If the text is no JSON object.
+#[must_use]
+pub fn request(json: &str) -> Request {
+    serde_json::from_str(json).expect("the text is a JSON object")
 }
 
 /// Reads a single change written as JSON: `{"join": {"chat": 8773, "user": 12}}`.

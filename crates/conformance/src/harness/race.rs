@@ -9,7 +9,7 @@ use crate::faults::{Call, Tap, Told};
 
 /// Where a side of a race waits for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Point {
+pub(crate) enum Point {
     /// After `begin`, before the first question.
     Begun,
     /// After the last question, before the write; before the commit, if nothing is written.
@@ -26,7 +26,7 @@ pub enum Point {
 /// keep from coming is waited for no longer than the [grace](crate::Harness::grace): the race is weaker then, and right
 /// all the same.
 #[derive(Debug)]
-pub struct Race {
+pub(crate) struct Race {
     state: Mutex<State>,
     changed: Condvar,
     grace: Duration,
@@ -51,8 +51,7 @@ enum Progress {
 
 impl Race {
     /// Sets up a race whose sides wait no longer than `grace` for each other.
-    #[must_use]
-    pub fn new(grace: Duration) -> Arc<Self> {
+    pub(crate) fn new(grace: Duration) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -61,8 +60,7 @@ impl Race {
     }
 
     /// Makes the tap of the side that is to write first, or of the other.
-    #[must_use]
-    pub fn side(self: &Arc<Self>, order: Order, point: Point) -> Side {
+    pub(crate) fn side(self: &Arc<Self>, order: Order, point: Point) -> Side {
         Side {
             race: Arc::clone(self),
             order,
@@ -71,13 +69,12 @@ impl Race {
     }
 
     /// Tells whether both sides had come to their points before either went on.
-    #[must_use]
-    pub fn met(&self) -> bool {
+    pub(crate) fn met(&self) -> bool {
         self.state().met
     }
 
     /// Runs the first side, if it is no removal: when the other has come to its point.
-    pub fn intervene<R>(&self, act: impl FnOnce() -> R) -> R {
+    pub(crate) fn intervene<R>(&self, act: impl FnOnce() -> R) -> R {
         self.reach(Order::First, Progress::Begun);
         self.wait_for(Order::Second, Progress::Arrived);
         self.arrive(Order::First);
@@ -88,7 +85,7 @@ impl Race {
     }
 
     /// Says that a side has ended.
-    pub fn end(&self, order: Order) {
+    pub(crate) fn end(&self, order: Order) {
         self.reach(order, Progress::Ended);
     }
 
@@ -132,7 +129,7 @@ impl Race {
 
 /// Which side goes on first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// The one that begins and writes first.
     First,
     /// The other.
@@ -141,7 +138,7 @@ pub enum Order {
 
 /// The tap of one side of a [`Race`].
 #[derive(Debug)]
-pub struct Side {
+pub(crate) struct Side {
     race: Arc<Race>,
     order: Order,
     point: Point,
