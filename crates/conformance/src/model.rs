@@ -1,7 +1,7 @@
 //! The model: the rules stated a second time, over plain data.
 //!
 //! A [`Model`] answers what every backend must answer, from a [`Snapshot`] alone: in memory, at once, without storage. It
-//! shares no code with the rules of `crm-chat-domain`, only their words (ids, [`Refusal`](crm_chat_domain::Refusal),
+//! shares no code with the rules of `crm-chat-domain`, only their words (ids, [`Refusal`],
 //! [`Change`] and so on), and it states them in another shape: a table of predicates over a world, in which the first that
 //! does not hold decides. So a mistake would have to be made twice to go unseen.
 //!

@@ -1,4 +1,4 @@
-//! [proptest] strategies: worlds, requests, single changes, and sequences of operations.
+//! [mod@proptest] strategies: worlds, requests, single changes, and sequences of operations.
 //!
 //! All draw from a few shared [`Ids`], so that things meet: a chat has several members, an entity several chats, a user
 //! rights here and none there. What is asked is drawn relative to a world, so that a good third of the removals

@@ -289,7 +289,7 @@ fn why_not(model: &Model, event: &Event) -> String {
     let expected = model.clone().perform(&event.operation);
     match (&expected, &event.ending) {
         (expected, Ending::Responded(found)) if expected.admits(found) => {
-            "the model responds so too, but either the log has another record here or it ends otherwise".to_owned()
+            "the model responds so too, but the log has another record here, or nothing fits after it".to_owned()
         }
         (Response::Dumped(world), _) => format!("the model holds {:?}", Model::new(world.clone())),
         _ => format!("the model responds {expected:?}"),

@@ -6,7 +6,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::model::{Call, Model, deciding, difference, parse};
+use crate::model::{Call, Model, Verdict, deciding, difference, parse};
 
 /// Draws the same values on every run.
 fn samples<S: Strategy>(strategy: &S, number: usize) -> impl Iterator<Item = S::Value> {
@@ -62,6 +62,38 @@ fn every_ending_is_drawn_and_many_removals_succeed() {
         .filter(|(name, _)| name.starts_with("removed"));
     let removed: usize = removed.map(|(_, number)| number).sum();
     assert!(removed * 3 >= SAMPLES, "{endings:?}");
+}
+
+/// A rule that were asked too early or too late would go unseen if it never failed together with its neighbour.
+#[test]
+fn rules_fail_together_with_those_beside_them() {
+    let mut together = BTreeSet::new();
+    for (world, call) in samples(&worlds_and_calls(), 4000) {
+        let explained = Model::new(world).explain(call.actor, &call.request);
+        let failing = explained.verdicts.iter();
+        let failing = failing.filter(|(_, verdict)| matches!(verdict, Verdict::Fails(_)));
+        let failing: Vec<_> = failing.map(|(rule, _)| rule.number()).collect();
+        together.extend(failing.windows(2).map(|pair| (pair[0], pair[1])));
+    }
+    let neighbours = [
+        (1, 2),
+        (2, 3),
+        (3, 4),
+        (4, 5),
+        (5, 6),
+        (6, 7),
+        (7, 8),
+        (7, 9),
+        (9, 10),
+        (10, 11),
+        (11, 12),
+    ];
+    for pair in neighbours {
+        assert!(
+            together.contains(&pair),
+            "{pair:?} is not among {together:?}"
+        );
+    }
 }
 
 #[test]

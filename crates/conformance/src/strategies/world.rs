@@ -8,7 +8,7 @@ use crm_chat_domain::{
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::select;
 
 use super::ids::{Ids, pairs};
 
@@ -28,7 +28,7 @@ pub fn world_of(ids: &Ids) -> impl Strategy<Value = Snapshot> + use<> {
     let each_user = users.iter().map(|id| user(*id)).collect();
     let each_chat = chats.iter().map(|id| chat(*id, users)).collect();
     (
-        proptest::bool::weighted(0.03),
+        proptest::bool::weighted(0.08),
         some(0.85, each_user),
         some(0.85, each_chat),
         some_of(0.4, pairs(entities, chats)).prop_shuffle(),
@@ -91,11 +91,11 @@ pub(super) fn user_kind() -> impl Strategy<Value = UserKind> {
 
 fn chat(id: ChatId, users: &[UserId]) -> impl Strategy<Value = Chat> + use<> {
     let members = some_of(0.6, users.to_vec()).prop_shuffle();
-    (members, option::weighted(0.7, any::<Index>())).prop_map(move |(members, owner)| Chat {
+    // By id, not by place: the owner stays while other members are left out.
+    let owner = option::weighted(0.9, select(users.to_vec()));
+    (members, owner).prop_map(move |(members, owner)| Chat {
         id,
-        owner: owner
-            .filter(|_| !members.is_empty())
-            .map(|owner| *owner.get(&members)),
+        owner: owner.filter(|owner| members.contains(owner)),
         members,
     })
 }
