@@ -64,6 +64,8 @@ macro_rules! __for_each_case {
                     "a removal whose n-th call fails without effect changes nothing, says so, and succeeds when repeated";
                 "K3" k3_failure_after_a_call:
                     "a removal whose n-th call fails after its effect is whole or absent, says so, and converges when repeated";
+                "K3" k3_failure_in_a_batch:
+                    "a batch of which any call fails is made as a whole or not at all";
                 "N4" n4_storage_failure_is_no_refusal:
                     "a store that cannot tell whether the user is a member fails, and refuses nothing";
             }

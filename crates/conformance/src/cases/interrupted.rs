@@ -8,7 +8,7 @@ use crm_chat_domain::{
 };
 use futures_lite::future::or;
 
-use super::races::beside;
+use super::races::meeting::beside;
 use crate::faults::{Call, Fault, Faulty, Gate};
 use crate::fixtures::{after, change, chat, office, removal, user};
 use crate::{Abandoned, Harness, Lab, Point, Subject, abandon_after};
@@ -275,6 +275,35 @@ pub fn k3_failure_after_a_call<H: Harness>(lab: &Lab<H>) {
             subject.holds(&office());
         }
         converges(&subject, &store);
+    }
+}
+
+/// K3: the store fails at the n-th call of a batch, for every n, before its effect or after it: all of the batch or
+/// nothing.
+pub fn k3_failure_in_a_batch<H: Harness>(lab: &Lab<H>) {
+    let member_left = after(&office(), &change(12, OwnerChange::Unchanged));
+    let (absent, whole) = (office(), after(&member_left, &owner_leaves()));
+    let batch = [12, 4, 7].map(|leaving| (user(1), removal(leaving)));
+    let calls = {
+        let subject = lab.open(&office());
+        let store = Faulty::new(subject.connect());
+        let answers = subject.remove_all_by(&store, &batch);
+        subject.same("the batch is answered", &true, &answers.is_ok());
+        subject.holds(&whole);
+        store.calls()
+    };
+    for (n, call) in (1..).zip(calls) {
+        for fault in [Fault::Before, Fault::After] {
+            let fault = fault(StoreErrorKind::Other);
+            let happened = call == Call::Commit && matches!(fault, Fault::After(_));
+            let subject = lab.open(&office());
+            let store = Faulty::new(subject.connect());
+            subject.note(format!("store.inject({n}, {fault:?});"));
+            store.inject(n, fault);
+            let answers = subject.remove_all_by(&store, &batch);
+            subject.same("the batch is answered", &false, &answers.is_ok());
+            subject.holds(if happened { &whole } else { &absent });
+        }
     }
 }
 

@@ -198,7 +198,7 @@ impl<'l, H: Harness> Subject<'l, H> {
         self.same("the answer", &Ok(expected), &came);
     }
 
-    /// Asks for a removal, which must be refused and change nothing of `world`.
+    /// Asks for a removal, which must be refused.
     #[track_caller]
     pub fn refuses(&self, actor: UserId, removal: &Removal, refusal: Refusal) {
         self.answers(actor, removal, Err(refusal));

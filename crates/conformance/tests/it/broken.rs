@@ -54,6 +54,7 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
             "r8_cancelled_call",
             "k3_failure_before_a_call",
             "k3_failure_after_a_call",
+            "k3_failure_in_a_batch",
         ],
     ),
     (
@@ -258,6 +259,16 @@ fn an_account_can_be_pasted_into_a_test() {
         let place = place.unwrap_or_else(|| panic!("`{part}` is missing in order:\n{account}"));
         rest = &rest[place + part.len()..];
     }
+}
+
+#[test]
+fn an_account_of_a_race_says_whether_the_sides_met() {
+    let case = "r1_same_user_removed_twice_at_once";
+    let account = account(Flaw::LostUpdate, Optimistic, case);
+    assert!(
+        account.contains("// the two ran at once and met (at "),
+        "{account}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The kit tested by itself.
 
+mod abandon;
 mod broken;
 mod faults;
 mod list;
