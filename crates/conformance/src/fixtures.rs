@@ -1,7 +1,8 @@
 //! The small world in which most cases play, and short names for ids.
 
 use crm_chat_domain::{
-    Change, Chat, ChatId, Entity, OwnerChange, Removal, RemovalRecord, Snapshot, UserId,
+    Change, Chat, ChatId, Edit, Entity, OwnerChange, Removal, RemovalRecord, Request, Snapshot,
+    User, UserId,
 };
 
 /// The world of [`office`], to be read beside a case.
@@ -48,9 +49,8 @@ pub const OFFICE: &str = r#"{
 
 /// Returns the world in which most cases play: [`OFFICE`], sorted.
 #[must_use]
-#[expect(clippy::missing_panics_doc, reason = "the text is a constant")]
 pub fn office() -> Snapshot {
-    let mut office: Snapshot = serde_json::from_str(OFFICE).expect("the text is a snapshot");
+    let mut office = world(OFFICE);
     office.sort();
     office
 }
@@ -127,4 +127,42 @@ pub fn chat_of(world: &mut Snapshot, id: ChatId) -> &mut Chat {
     chats
         .find(|chat| chat.id == id)
         .expect("the chat is in the world")
+}
+
+/// Returns a user of a world, to change it.
+///
+/// # Panics
+/// If the world has no such user.
+pub fn user_of(world: &mut Snapshot, id: UserId) -> &mut User {
+    let mut users = world.users.iter_mut();
+    users
+        .find(|user| user.id == id)
+        .expect("the user is in the world")
+}
+
+/// Reads a world written as JSON.
+///
+/// # Panics
+/// If the text is no snapshot.
+#[must_use]
+pub fn world(json: &str) -> Snapshot {
+    serde_json::from_str(json).expect("the text is a snapshot")
+}
+
+/// Reads a request written as JSON, with the keys of the wire: `{"CRM_ENTITY_TYPE": "deal", …}`.
+///
+/// # Panics
+/// If the text is no JSON object.
+#[must_use]
+pub fn request(json: &str) -> Request {
+    serde_json::from_str(json).expect("the text is a JSON object")
+}
+
+/// Reads a single change written as JSON: `{"join": {"chat": 8773, "user": 12}}`.
+///
+/// # Panics
+/// If the text is no single change.
+#[must_use]
+pub fn edit(json: &str) -> Edit {
+    serde_json::from_str(json).expect("the text is a single change")
 }

@@ -14,12 +14,13 @@ pub use abandon::{Abandoned, abandon_after};
 pub use lab::{Lab, Reply};
 pub use perform::perform;
 pub(crate) use perform::perform_through;
-pub use race::{Order, Point, Race, Side};
+pub(crate) use race::{Order, Point, Race, Side};
 pub use subject::Subject;
+pub(crate) use subject::written_request;
 
 /// How the suite gets at a backend.
 ///
-/// The methods that cannot fail by their type panic when they fail: write `unwrap`. The README has a whole example.
+/// The methods that cannot fail by their type panic when they fail: write `unwrap`. The crate's front page has a whole example.
 pub trait Harness: Send + Sync + 'static {
     /// Where the data of one store lies, and the guard that cleans up when it is dropped: a temporary directory, a
     /// schema of its own, or the store itself.
@@ -58,8 +59,9 @@ pub trait Harness: Send + Sync + 'static {
         std::future::ready(false)
     }
 
-    /// Runs a future to its end on this thread. Called from several threads at once, and many times for one store:
-    /// a backend bound to a runtime overrides it with one that outlives the harness's stores.
+    /// Runs a future to its end on this thread. Called from several threads at once, many times for one store, and never
+    /// from within itself. All calls are made, and all transactions dropped, inside it; handles are dropped anywhere.
+    /// A backend bound to a runtime overrides it with one that outlives the harness's stores.
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         futures_lite::future::block_on(future)
     }
@@ -71,9 +73,9 @@ pub trait Harness: Send + Sync + 'static {
         Duration::from_millis(100)
     }
 
-    /// Returns after how long a case that does not end has failed: a lock was left, or two transactions wait for each
-    /// other.
+    /// Returns after how long a case that does not go on to its next store has failed: a lock was left, or two
+    /// transactions wait for each other.
     fn patience(&self) -> Duration {
-        Duration::from_secs(60)
+        Duration::from_mins(1)
     }
 }

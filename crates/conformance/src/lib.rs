@@ -11,12 +11,12 @@ pub mod mocks;
 pub mod model;
 pub mod state_machine;
 pub mod strategies;
+pub mod strict;
 
 #[doc(hidden)]
 pub use crm_chat_domain as domain;
-pub use harness::{
-    Abandoned, Harness, Lab, Order, Point, Race, Reply, Side, Subject, abandon_after, perform,
-};
+pub use harness::{Abandoned, Harness, Lab, Reply, Subject, abandon_after, perform};
+pub(crate) use harness::{Order, Point, Race, Side};
 #[doc(hidden)]
 pub use macros::Certain;
 pub use macros::{CASES, Case, check};

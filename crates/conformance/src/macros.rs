@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
+use std::time::Duration;
 
 use crm_chat_domain::{LogEntry, Snapshot};
 
@@ -63,6 +64,8 @@ macro_rules! __for_each_case {
                     "a removal whose n-th call fails without effect changes nothing, says so, and succeeds when repeated";
                 "K3" k3_failure_after_a_call:
                     "a removal whose n-th call fails after its effect is whole or absent, says so, and converges when repeated";
+                "K3" k3_failure_in_a_batch:
+                    "a batch of which any call fails is made as a whole or not at all";
                 "N4" n4_storage_failure_is_no_refusal:
                     "a store that cannot tell whether the user is a member fails, and refuses nothing";
             }
@@ -157,8 +160,8 @@ __for_each_case!(index,);
 
 /// Makes one `#[test]` of each case of the suite, for the backend that a [`Harness`] gets at.
 ///
-/// The tests are named after the [cases]. Each evaluates the expression for itself. See the README for a whole
-/// file.
+/// The tests are named after the [cases]. Each evaluates the expression for itself. See the [front page](crate) for a
+/// whole file.
 #[macro_export]
 macro_rules! conformance_tests {
     ($harness:expr) => {
@@ -233,29 +236,34 @@ impl<T, E: Debug> Certain<T> for Result<T, E> {
     }
 }
 
-/// Runs one of the [`CASES`], by its name, as its test does: for no longer than the harness has patience.
+/// Runs one of the [`CASES`], by its name, as its test does.
 ///
 /// # Panics
-/// If the backend breaks the law, with the account of how; if the case does not end in time; if there is no such case.
+/// If the backend breaks the law, with the account of how; if the case does not go on for as long as the harness has
+/// [patience](Harness::patience); if there is no such case.
 pub fn check<H: Harness>(harness: H, name: &str) {
     let Some(case) = CASES.iter().find(|case| case.name == name).copied() else {
         panic!("there is no case named `{name}`");
     };
     let patience = harness.patience();
-    let (alive, ended) = channel::<()>();
-    let side = thread::Builder::new().name(case.name.to_owned());
-    let side = side.spawn(move || {
-        let _dropped_at_the_end = alive;
-        run(&Lab::new(harness, case));
-    });
-    let side = side.expect("a thread can be started");
-    if ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-        let Case { id, law, .. } = case;
-        panic!(
-            "{id}: {law}\n\nexpected: an end\n    came: none within {patience:?}: a lock was left, or two wait for each other"
-        );
+    let (alive, goes_on) = channel();
+    let thread = thread::Builder::new().name(case.name.to_owned());
+    let running = thread.spawn(move || run(&Lab::new(harness, case, alive)));
+    let running = running.expect("a thread can be started");
+    loop {
+        match goes_on.recv_timeout(patience) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => stuck(case, patience),
+        }
     }
-    if let Err(panic) = side.join() {
+    if let Err(panic) = running.join() {
         resume_unwind(panic);
     }
+}
+
+fn stuck(case: Case, patience: Duration) -> ! {
+    let Case { id, law, .. } = case;
+    let why = "a lock was left, or two transactions wait for each other";
+    panic!("{id}: {law}\n\nexpected: an end\n    came: none within {patience:?}: {why}");
 }

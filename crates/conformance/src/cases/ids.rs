@@ -6,6 +6,7 @@ use crm_chat_domain::{
 };
 
 use crate::fixtures::{after, change, chat, entity, office, removal, user};
+use crate::harness::written_request;
 use crate::{Harness, Lab, Subject};
 
 /// The edges of 32-bit integers, signed and not, of what a 64-bit float holds exactly, and of the ids themselves. Cut to
@@ -230,7 +231,7 @@ fn is_refused<H: Harness>(
     let mut request = request();
     *field(&mut request) = value.clone();
     subject.same(
-        &format!("{request:?}.parse()"),
+        &format!("{}.parse()", written_request(&request)),
         &Err(refusal),
         &request.parse(),
     );
@@ -243,7 +244,7 @@ fn is_understood<H: Harness>(subject: &Subject<'_, H>, write: impl Fn(&mut Reque
     let mut request = request();
     write(&mut request);
     subject.same(
-        &format!("{request:?}.parse()"),
+        &format!("{}.parse()", written_request(&request)),
         &Ok(removal(12)),
         &request.parse(),
     );

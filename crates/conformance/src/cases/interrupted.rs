@@ -1,11 +1,14 @@
 //! Conflicts, failures and cancellation.
 
+use std::thread;
+use std::time::Duration;
+
 use crm_chat_domain::{
     Change, ChatRepo, IfAbsent, Outcome, OwnerChange, Refusal, Store, StoreErrorKind, remove_user,
 };
 use futures_lite::future::or;
 
-use super::races::beside;
+use super::races::meeting::beside;
 use crate::faults::{Call, Fault, Faulty, Gate};
 use crate::fixtures::{after, change, chat, office, removal, user};
 use crate::model::difference;
@@ -146,47 +149,44 @@ pub fn r8_cancelled_begin<H: Harness>(lab: &Lab<H>) {
     for polls in [0, 1] {
         let subject = lab.open(&office());
         subject.note(format!("abandon_after(store.begin(), {polls}).await"));
-        subject.block_on(abandon_after(subject.store().begin(), polls));
+        subject.block_on(async { drop(abandon_after(subject.store().begin(), polls).await) });
         nothing_is_left(&subject);
     }
 
     let subject = lab.open(&office());
-    subject.note("a transaction writes; another begin waits, is dropped; the first is dropped");
+    subject.note(
+        "// one transaction writes, two more wait to begin and are dropped, then the first is",
+    );
     let (other, third) = (subject.connect(), subject.connect());
-    let mut holder = match subject.block_on(subject.store().begin()) {
-        Ok(holder) => holder,
-        Err(error) => subject.fail("a transaction", error.report()),
-    };
-    if let Err(error) = subject.block_on(holder.remove_member(&owner_leaves())) {
-        subject.fail("a write", error.report());
-    }
-    drop(subject.block_on(abandon_after(other.begin(), 1)));
-    // Long enough for one that asks the storage to have asked.
-    let _ = wait_no_longer(&subject, third.begin());
-    drop(holder);
-    for store in [other, third] {
-        let begun = subject.block_on(store.begin());
-        subject.same(
-            "a transaction begins",
-            &None,
-            &begun.err().map(|error| error.kind()),
-        );
+    let begun = subject.block_on(async {
+        let mut holder = subject.store().begin().await?;
+        holder.remove_member(&owner_leaves()).await?;
+        drop(abandon_after(other.begin(), 1).await);
+        // Long enough for one that asks the storage to have asked.
+        drop(for_a_while(subject.harness().grace(), third.begin()).await);
+        drop(holder);
+        drop(other.begin().await?);
+        third.begin().await.map(drop)
+    });
+    if let Err(error) = begun {
+        subject.fail("transactions begin", error.report());
     }
     nothing_is_left(&subject);
 }
 
-/// Runs a future for no longer than the harness's grace.
-fn wait_no_longer<H: Harness, F: Future>(subject: &Subject<'_, H>, future: F) -> Option<F::Output> {
-    let (gate, grace) = (Gate::default(), subject.harness().grace());
-    let alarm = gate.clone();
-    std::thread::spawn(move || {
-        std::thread::sleep(grace);
-        futures_lite::future::block_on(or(alarm.pass(), std::future::ready(())));
+/// Waits for a future no longer than for a time.
+async fn for_a_while<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    let over = Gate::default();
+    let alarm = over.clone();
+    thread::spawn(move || {
+        thread::sleep(time);
+        alarm.open();
     });
-    subject.block_on(or(async { Some(future.await) }, async {
-        gate.reached().await;
+    let no_longer = async {
+        over.pass().await;
         None
-    }))
+    };
+    or(async { Some(future.await) }, no_longer).await
 }
 
 /// R8: `commit` is cancelled, at every point where the backend waits: whole or absent, and absent before its first poll.
@@ -292,6 +292,35 @@ pub fn k3_failure_after_a_call<H: Harness>(lab: &Lab<H>) {
             subject.holds(&office());
         }
         converges(&subject, &store);
+    }
+}
+
+/// K3: the store fails at the n-th call of a batch, for every n, before its effect or after it: all of the batch or
+/// nothing.
+pub fn k3_failure_in_a_batch<H: Harness>(lab: &Lab<H>) {
+    let member_left = after(&office(), &change(12, OwnerChange::Unchanged));
+    let (absent, whole) = (office(), after(&member_left, &owner_leaves()));
+    let batch = [12, 4, 7].map(|leaving| (user(1), removal(leaving)));
+    let calls = {
+        let subject = lab.open(&office());
+        let store = Faulty::new(subject.connect());
+        let answers = subject.remove_all_by(&store, &batch);
+        subject.same("the batch is answered", &true, &answers.is_ok());
+        subject.holds(&whole);
+        store.calls()
+    };
+    for (n, call) in (1..).zip(calls) {
+        for fault in [Fault::Before, Fault::After] {
+            let fault = fault(StoreErrorKind::Other);
+            let happened = call == Call::Commit && matches!(fault, Fault::After(_));
+            let subject = lab.open(&office());
+            let store = Faulty::new(subject.connect());
+            subject.note(format!("store.inject({n}, {fault:?});"));
+            store.inject(n, fault);
+            let answers = subject.remove_all_by(&store, &batch);
+            subject.same("the batch is answered", &false, &answers.is_ok());
+            subject.holds(if happened { &whole } else { &absent });
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crm_chat_domain::{Edit, OwnerChange, Refusal, Removal, Snapshot};
 
-use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
+use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user, user_of};
 use crate::{Harness, Lab};
 
 /// O1: owner removed: the earliest-joined active human owns the chat.
@@ -57,12 +57,7 @@ pub fn o3_refusal_leaves_the_owner<H: Harness>(lab: &Lab<H>) {
         Refusal::UserNotActive { user: user(7) },
     );
     let mut inactive = office();
-    inactive
-        .users
-        .iter_mut()
-        .find(|known| known.id == user(7))
-        .expect("known")
-        .active = false;
+    user_of(&mut inactive, user(7)).active = false;
     subject.holds(&inactive);
 }
 

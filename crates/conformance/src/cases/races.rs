@@ -1,111 +1,27 @@
 //! Two independent handles at once, each on a thread of its own.
 
-use std::fmt::Debug;
-use std::panic::resume_unwind;
-use std::thread;
-
 use crm_chat_domain::{
-    Access, ChatRepo, Edit, IfAbsent, Link, Outcome, OwnerChange, Refusal, Removal, Remover,
-    Request, Rule, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, Verdict,
+    ChatRepo, Edit, IfAbsent, Outcome, OwnerChange, Refusal, Removal, Snapshot, Store, StoreError,
+    StoreErrorKind, UnitOfWork,
 };
 
-use crate::faults::Tapped;
 use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
-use crate::{Harness, Lab, Order, Point, Race, Reply, Side, Subject};
+use crate::{Harness, Lab, Point, Reply};
 
 mod many;
+pub(super) mod meeting;
+mod undone;
 
 pub use many::r10_many_callers;
+use meeting::{SideOf, beside, duel, one_of, removing};
+pub use undone::{r4_right_revoked_in_flight, r5_fact_undone_in_flight, r11_refusal_commits_too};
 
-/// The store of one side of a race.
-type SideOf<H> = Tapped<<H as Harness>::Store, Side>;
-
-/// Runs two sides at once. Each waits at the point for the other; `first` then goes on first.
-fn duel<H: Harness, A: Send, B: Send>(
-    subject: &Subject<'_, H>,
-    point: Point,
-    first: impl FnOnce(SideOf<H>) -> A,
-    second: impl FnOnce(SideOf<H>) -> B + Send,
-) -> (A, B) {
-    let race = Race::new(subject.harness().grace());
-    let store = |order| Tapped::new(subject.connect(), race.side(order, point));
-    let (one, other) = (store(Order::First), store(Order::Second));
-    let came = thread::scope(|scope| {
-        let other = scope.spawn(|| {
-            let came = second(other);
-            race.end(Order::Second);
-            came
-        });
-        let came = first(one);
-        race.end(Order::First);
-        (
-            came,
-            other.join().unwrap_or_else(|panic| resume_unwind(panic)),
-        )
-    });
-    note_meeting(subject, &race, point);
-    came
-}
-
-/// Runs a removal, which waits at the point until `act` has ended.
-pub(super) fn beside<H: Harness, A: Send, B: Send>(
-    subject: &Subject<'_, H>,
-    point: Point,
-    removal: impl FnOnce(SideOf<H>) -> A + Send,
-    act: impl FnOnce() -> B,
-) -> (A, B) {
-    let race = Race::new(subject.harness().grace());
-    let store = Tapped::new(subject.connect(), race.side(Order::Second, point));
-    let came = thread::scope(|scope| {
-        let removal = scope.spawn(|| {
-            let came = removal(store);
-            race.end(Order::Second);
-            came
-        });
-        let came = race.intervene(act);
-        (
-            removal.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            came,
-        )
-    });
-    note_meeting(subject, &race, point);
-    came
-}
-
-fn note_meeting<H: Harness>(subject: &Subject<'_, H>, race: &Race, point: Point) {
-    let met = if race.met() {
-        "met"
-    } else {
-        "did not meet: one waited for the other"
-    };
-    subject.note(format!("// the two ran at once and {met} (at {point:?})"));
-}
-
-/// Checks that what came, and what is committed, is one of what the serial orders give.
-#[track_caller]
-fn one_of<H: Harness, R: PartialEq + Debug>(
-    subject: &Subject<'_, H>,
-    came: &R,
-    orders: &[(R, Snapshot)],
-) {
-    let given = orders.iter().filter(|(expected, _)| expected == came);
-    let differences: Vec<_> = given.map(|(_, state)| subject.compare(state)).collect();
-    if differences.iter().any(Result::is_ok) {
-        return;
-    }
-    match differences.into_iter().find_map(Result::err) {
-        Some(difference) => subject.fail("", format!("after {came:?}\n{difference}")),
-        None => {
-            let expected: Vec<_> = orders.iter().map(|(expected, _)| expected).collect();
-            subject.fail(&format!("one of {expected:?}"), format!("{came:?}"))
-        }
-    }
-}
-
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with replies")]
 fn made(id: i64, owner: OwnerChange) -> Reply {
     Ok(Ok(Outcome::Removed(change(id, owner))))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with replies")]
 fn gone(id: i64) -> Reply {
     Ok(Err(Refusal::NotAMember {
         user: user(id),
@@ -224,118 +140,6 @@ pub fn r3_owner_beside_successor<H: Harness>(lab: &Lab<H>) {
     }
 }
 
-/// The side of a race that removes a user.
-fn removing<'s, H: Harness>(
-    subject: &'s Subject<'_, H>,
-    id: i64,
-) -> impl FnOnce(SideOf<H>) -> Reply + Send + 's {
-    move |store| subject.remove_by(&store, user(1), &removal(id).in_chat(chat(8773)))
-}
-
-/// R4: the actor's right revoked between check and write: serialised before or after, never applied on the stale right.
-pub fn r4_right_revoked_in_flight<H: Harness>(lab: &Lab<H>) {
-    let (actor, deal) = (user(1), entity("deal:288"));
-    let access = Access {
-        user: actor,
-        entity: deal,
-    };
-    let remover = Remover {
-        user: actor,
-        chat: chat(8773),
-    };
-    let no_access = Refusal::AccessDenied {
-        actor,
-        entity: deal,
-    };
-    let no_right = Refusal::RemovalDenied {
-        actor,
-        chat: chat(8773),
-        entity: deal,
-    };
-    undone_in_flight(lab, &Edit::RevokeAccess(access), no_access, |world| {
-        world.access.retain(|had| *had != access);
-    });
-    undone_in_flight(lab, &Edit::RevokeRemoval(remover), no_right, |world| {
-        world.removers.retain(|had| *had != remover);
-    });
-}
-
-/// R5: the link deleted, or the user deactivated, between check and write: the same.
-pub fn r5_fact_undone_in_flight<H: Harness>(lab: &Lab<H>) {
-    let link = Link {
-        entity: entity("deal:288"),
-        chat: chat(8773),
-    };
-    let unlinked = Refusal::ChatNotInCrm {
-        chat: link.chat,
-        entity: link.entity,
-    };
-    undone_in_flight(lab, &Edit::Unlink(link), unlinked, |world| {
-        world.links.retain(|made| *made != link);
-    });
-    let inactive = Refusal::UserNotActive { user: user(12) };
-    undone_in_flight(
-        lab,
-        &Edit::DeactivateUser { user: user(12) },
-        inactive,
-        |world| {
-            let mut users = world.users.iter_mut();
-            users
-                .find(|known| known.id == user(12))
-                .expect("the user is known")
-                .active = false;
-        },
-    );
-    let uninstalled = Edit::SetMessenger { installed: false };
-    undone_in_flight(lab, &uninstalled, Refusal::MessengerNotInstalled, |world| {
-        world.messenger_installed = false;
-    });
-}
-
-/// A removal runs while `edit` undoes a fact that it rests on. Whoever looks after the edit sees the user gone, or a
-/// member who stays: the removal comes before the edit, or is refused.
-fn undone_in_flight<H: Harness>(
-    lab: &Lab<H>,
-    edit: &Edit,
-    refusal: Refusal,
-    undo: impl Fn(&mut Snapshot),
-) {
-    let undone = |mut world: Snapshot| {
-        undo(&mut world);
-        world
-    };
-    let owner = OwnerChange::Unchanged;
-    let orders = [
-        (
-            (made(12, owner), false),
-            undone(after(&office(), &change(12, owner))),
-        ),
-        ((Ok(Err(refusal)), true), undone(office())),
-    ];
-    lab.each(
-        &office(),
-        [Point::Begun, Point::Write, Point::Commit],
-        |subject, point| {
-            let came = beside(subject, point, removing(subject, 12), || {
-                subject.edit(edit);
-                is_seen_a_member(subject)
-            });
-            one_of(subject, &came, &orders);
-        },
-    );
-}
-
-/// Whether user 12 is a member of chat 8773, as an explanation on another handle sees it.
-fn is_seen_a_member<H: Harness>(subject: &Subject<'_, H>) -> bool {
-    let request = Request::from(&removal(12).in_chat(chat(8773)));
-    let explanation = subject.explain(&subject.connect(), user(1), &request);
-    let mut verdicts = explanation.verdicts().iter();
-    let holds =
-        verdicts.any(|(rule, verdict)| *rule == Rule::Member && matches!(verdict, Verdict::Holds));
-    subject.note(format!("// user 12 is seen a member: {holds}"));
-    holds
-}
-
 /// R6: write skew: each transaction reads what the other writes: one of them sees it, conflicts or waits.
 pub fn r6_write_skew<H: Harness>(lab: &Lab<H>) {
     let conflict = Err(StoreErrorKind::Conflict);
@@ -424,60 +228,6 @@ pub fn r9_batches_in_opposite_orders<H: Harness>(lab: &Lab<H>) {
             one_of(subject, &duel(subject, point, side(ab), side(ba)), &orders);
         },
     );
-}
-
-/// R11: a refusal, and an explanation, that saw a revoked right, beside a removal that did not: the removal conflicts or
-/// came first. Who only reads is part of the order, so it commits too.
-pub fn r11_refusal_commits_too<H: Harness>(lab: &Lab<H>) {
-    let (actor, deal) = (user(1), entity("deal:288"));
-    let access = Access {
-        user: actor,
-        entity: deal,
-    };
-    let no_access = Refusal::AccessDenied {
-        actor,
-        entity: deal,
-    };
-    let mut revoked = office();
-    revoked.access.retain(|had| *had != access);
-    let owner = OwnerChange::PassesTo(user(13));
-    let orders = [
-        (
-            (made(7, owner), Some(user(13))),
-            after(&revoked, &change(7, owner)),
-        ),
-        ((Ok(Err(no_access)), Some(user(7))), revoked),
-    ];
-    lab.each(
-        &office(),
-        [Point::Begun, Point::Write, Point::Commit],
-        |subject, point| {
-            let came = beside(subject, point, removing(subject, 7), || {
-                subject.edit(&Edit::RevokeAccess(access));
-                subject.answers(actor, &removal(7), Err(no_access));
-                owner_seen(subject)
-            });
-            one_of(subject, &came, &orders);
-        },
-    );
-}
-
-/// Who owns chat 8773, as a transaction of reads on a handle of its own sees it.
-fn owner_seen<H: Harness>(subject: &Subject<'_, H>) -> Option<crm_chat_domain::UserId> {
-    let store = subject.connect();
-    let seen = subject.block_on(async {
-        let mut tx = store.begin().await?;
-        let mut owner = None;
-        for member in [7, 13].map(user) {
-            let role = tx.role(chat(8773), member).await?;
-            owner = owner.or(role
-                .filter(|role| *role == crm_chat_domain::Role::Owner)
-                .map(|_| member));
-        }
-        tx.commit().await.map(|()| owner)
-    });
-    subject.note(format!("// the owner is seen to be {seen:?}"));
-    seen.unwrap_or_else(|error| subject.fail("the owner", error.report()))
 }
 
 /// R12: a reader follows the log while removals commit: never a record at or below a number already read.

@@ -57,18 +57,16 @@ pub fn u2_answers_do_not_depend_on_who_asked_before<H: Harness>(lab: &Lab<H>) {
     // A right that was asked for and granted, or revoked, since.
     let subject = lab.open(&office());
     subject.answers(user(4), &removal(12), no_access);
-    let (access, remover) = (
-        Access {
-            user: user(4),
-            entity: deal,
-        },
-        Remover {
-            user: user(4),
-            chat: chat(8773),
-        },
-    );
+    let access = Access {
+        user: user(4),
+        entity: deal,
+    };
+    let right = Remover {
+        user: user(4),
+        chat: chat(8773),
+    };
     subject.edit(&Edit::GrantAccess(access));
-    subject.edit(&Edit::GrantRemoval(remover));
+    subject.edit(&Edit::GrantRemoval(right));
     let mut by_four = change(12, OwnerChange::Unchanged);
     by_four.actor = user(4);
     subject.removes(&removal(12), &by_four);

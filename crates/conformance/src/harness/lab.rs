@@ -1,6 +1,8 @@
 //! Where one case runs.
 
-use crm_chat_domain::{Answer, RemoveError, Snapshot, StoreError, StoreErrorKind};
+use std::sync::mpsc::Sender;
+
+use crm_chat_domain::{Answer, Outcome, RemoveError, Snapshot, StoreError, StoreErrorKind};
 
 use crate::{Case, Harness, Subject};
 
@@ -9,12 +11,18 @@ use crate::{Case, Harness, Subject};
 pub struct Lab<H> {
     harness: H,
     case: Case,
+    /// Told whenever a store is opened: the case goes on.
+    alive: Sender<()>,
 }
 
 impl<H: Harness> Lab<H> {
     /// Sets up a lab for a case.
-    pub const fn new(harness: H, case: Case) -> Self {
-        Self { harness, case }
+    pub(crate) const fn new(harness: H, case: Case, alive: Sender<()>) -> Self {
+        Self {
+            harness,
+            case,
+            alive,
+        }
     }
 
     /// Returns the harness.
@@ -29,6 +37,8 @@ impl<H: Harness> Lab<H> {
 
     /// Opens a new store that holds a world.
     pub fn open(&self, world: &Snapshot) -> Subject<'_, H> {
+        // Nobody listens once the patience has run out.
+        let _ = self.alive.send(());
         Subject::new(self, world)
     }
 
@@ -49,9 +59,7 @@ impl<H: Harness> Lab<H> {
 pub type Reply = Result<Answer, StoreErrorKind>;
 
 /// Makes a reply of what `remove_user` returns, and the failure's whole story.
-pub(crate) fn reply(
-    came: Result<crm_chat_domain::Outcome, RemoveError>,
-) -> (Reply, Option<StoreError>) {
+pub(crate) fn reply(came: Result<Outcome, RemoveError>) -> (Reply, Option<StoreError>) {
     match came {
         Ok(outcome) => (Ok(Ok(outcome)), None),
         Err(RemoveError::Refused(refusal)) => (Ok(Err(refusal)), None),

@@ -9,7 +9,7 @@ use crate::faults::{Call, Tap, Told};
 
 /// Where a side of a race waits for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Point {
+pub(crate) enum Point {
     /// After `begin`, before the first question.
     Begun,
     /// After the last question, before the write; before the commit, if nothing is written.
@@ -26,7 +26,7 @@ pub enum Point {
 /// keep from coming is waited for no longer than the [grace](crate::Harness::grace): the race is weaker then, and right
 /// all the same.
 #[derive(Debug)]
-pub struct Race {
+pub(crate) struct Race {
     state: Mutex<State>,
     changed: Condvar,
     grace: Duration,
@@ -34,13 +34,13 @@ pub struct Race {
 
 #[derive(Debug, Default)]
 struct State {
-    stages: [Stage; 2],
+    reached: [Progress; 2],
     met: bool,
 }
 
 /// How far a side has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum Progress {
     #[default]
     Away,
     Begun,
@@ -51,8 +51,7 @@ enum Stage {
 
 impl Race {
     /// Sets up a race whose sides wait no longer than `grace` for each other.
-    #[must_use]
-    pub fn new(grace: Duration) -> Arc<Self> {
+    pub(crate) fn new(grace: Duration) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -61,8 +60,7 @@ impl Race {
     }
 
     /// Makes the tap of the side that is to write first, or of the other.
-    #[must_use]
-    pub fn side(self: &Arc<Self>, order: Order, point: Point) -> Side {
+    pub(crate) fn side(self: &Arc<Self>, order: Order, point: Point) -> Side {
         Side {
             race: Arc::clone(self),
             order,
@@ -71,68 +69,67 @@ impl Race {
     }
 
     /// Tells whether both sides had come to their points before either went on.
-    #[must_use]
-    pub fn met(&self) -> bool {
+    pub(crate) fn met(&self) -> bool {
         self.state().met
     }
 
     /// Runs the first side, if it is no removal: when the other has come to its point.
-    pub fn intervene<R>(&self, act: impl FnOnce() -> R) -> R {
-        self.reach(Order::First, Stage::Begun);
-        self.wait_for(Order::Second, Stage::Arrived);
+    pub(crate) fn intervene<R>(&self, act: impl FnOnce() -> R) -> R {
+        self.reach(Order::First, Progress::Begun);
+        self.wait_for(Order::Second, Progress::Arrived);
         self.arrive(Order::First);
-        self.reach(Order::First, Stage::Left);
+        self.reach(Order::First, Progress::Left);
         let result = act();
         self.end(Order::First);
         result
     }
 
     /// Says that a side has ended.
-    pub fn end(&self, order: Order) {
-        self.reach(order, Stage::Ended);
+    pub(crate) fn end(&self, order: Order) {
+        self.reach(order, Progress::Ended);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reach(&self, order: Order, stage: Stage) {
+    fn reach(&self, order: Order, progress: Progress) {
         let mut state = self.state();
-        let reached = &mut state.stages[order as usize];
-        *reached = stage.max(*reached);
+        let reached = &mut state.reached[order as usize];
+        *reached = progress.max(*reached);
         self.changed.notify_all();
     }
 
     fn arrive(&self, order: Order) {
-        self.reach(order, Stage::Arrived);
+        self.reach(order, Progress::Arrived);
         let mut state = self.state();
-        state.met |= state.stages == [Stage::Arrived; 2];
+        state.met |= state.reached == [Progress::Arrived; 2];
     }
 
-    fn wait_for(&self, order: Order, stage: Stage) {
+    fn wait_for(&self, order: Order, progress: Progress) {
         let state = self.state();
-        let behind = |state: &mut State| state.stages[order as usize] < stage;
+        let behind = |state: &mut State| state.reached[order as usize] < progress;
         let waited = self.changed.wait_timeout_while(state, self.grace, behind);
         drop(waited);
     }
 
     /// Waits at the meeting point, once.
     fn meet(&self, order: Order) {
-        if self.state().stages[order as usize] >= Stage::Arrived {
+        if self.state().reached[order as usize] >= Progress::Arrived {
             return;
         }
         self.arrive(order);
         match order {
-            Order::First => self.wait_for(Order::Second, Stage::Arrived),
-            Order::Second => self.wait_for(Order::First, Stage::Ended),
+            Order::First => self.wait_for(Order::Second, Progress::Arrived),
+            Order::Second => self.wait_for(Order::First, Progress::Ended),
         }
-        self.reach(order, Stage::Left);
+        self.reach(order, Progress::Left);
     }
 }
 
 /// Which side goes on first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// The one that begins and writes first.
     First,
     /// The other.
@@ -141,7 +138,7 @@ pub enum Order {
 
 /// The tap of one side of a [`Race`].
 #[derive(Debug)]
-pub struct Side {
+pub(crate) struct Side {
     race: Arc<Race>,
     order: Order,
     point: Point,
@@ -171,7 +168,7 @@ impl Tap for Side {
 
     async fn before(&self, (): &mut (), call: &Call) -> Result<(), StoreError> {
         if *call == Call::Begin && self.order == Order::Second {
-            self.race.wait_for(Order::First, Stage::Begun);
+            self.race.wait_for(Order::First, Progress::Begun);
         }
         if self.stands_before(call) {
             self.race.meet(self.order);
@@ -186,7 +183,7 @@ impl Tap for Side {
         _: Result<Told, StoreErrorKind>,
     ) -> Result<(), StoreError> {
         if *call == Call::Begin {
-            self.race.reach(self.order, Stage::Begun);
+            self.race.reach(self.order, Progress::Begun);
         }
         if self.stands_after(call) {
             self.race.meet(self.order);

@@ -10,7 +10,8 @@ use crm_chat_domain::{
 };
 
 use super::lab::reply;
-use crate::{Harness, Lab, Reply};
+use crate::model::{Call, Model};
+use crate::{Case, Harness, Lab, Reply};
 
 /// A store under test that was opened with a world, and the account of what was done to it.
 ///
@@ -81,19 +82,28 @@ impl<'l, H: Harness> Subject<'l, H> {
     }
 
     /// Asks for a removal on the first handle.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
     pub fn remove(&self, actor: UserId, removal: &Removal) -> Reply {
         self.remove_by(&self.store, actor, removal)
     }
 
     /// Asks a store of the case's own making for a removal.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
     pub fn remove_by(&self, store: &impl Store, actor: UserId, removal: &Removal) -> Reply {
         let (reply, failure) = reply(self.block_on(remove_user(store, actor, removal)));
-        let story = failure.map_or_else(|| format!("{reply:?}"), |error| error.report());
-        self.note(format!("{} // {story}", asked(actor, removal)));
+        let told = failure.map_or_else(|| format!("{reply:?}"), |error| error.report());
+        self.note(format!("{} // {told}", asked(actor, removal)));
         reply
     }
 
     /// Asks the first handle for many removals in one transaction.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
     pub fn remove_all(
         &self,
         requests: &[(UserId, Removal)],
@@ -102,6 +112,9 @@ impl<'l, H: Harness> Subject<'l, H> {
     }
 
     /// Asks a store of the case's own making for many removals in one transaction.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
     pub fn remove_all_by(
         &self,
         store: &impl Store,
@@ -122,10 +135,8 @@ impl<'l, H: Harness> Subject<'l, H> {
     /// Explains a request on a handle.
     pub fn explain(&self, store: &impl Store, actor: UserId, request: &Request) -> Explanation {
         let explanation = self.block_on(explain(store, actor, request));
-        let asked = format!(
-            "explain(&store, {}, &{request:?}).await",
-            id("user", actor.get())
-        );
+        let (id, request) = (id("user", actor.get()), written_request(request));
+        let asked = format!("explain(&store, {id}, &{request}).await");
         match explanation {
             Ok(explanation) => {
                 self.note(format!("{asked} // {:?}", explanation.deciding()));
@@ -151,18 +162,22 @@ impl<'l, H: Harness> Subject<'l, H> {
     /// The rejection.
     pub fn try_edit(&self, edit: &Edit) -> Result<(), EditRejection> {
         let store = self.connect();
-        let made = (0..EDIT_ATTEMPTS)
-            .map(|_| self.block_on(self.harness().edit(&store, edit)))
-            .find(|made| !is_conflict(made));
+        let attempt = || self.block_on(self.harness().edit(&store, edit));
+        let mut made = attempt();
+        for _ in 1..EDIT_ATTEMPTS {
+            if !is_conflict(&made) {
+                break;
+            }
+            made = attempt();
+        }
         let json = serde_json::to_string(edit).unwrap_or_default();
         self.note(format!(
             "store.edit(&edit(r#\"{json}\"#)).await // {made:?}"
         ));
         match made {
-            Some(Ok(())) => Ok(()),
-            Some(Err(EditError::Rejected(rejection))) => Err(rejection),
-            Some(Err(EditError::Store(error))) => self.fail("the change is made", error.report()),
-            None => self.fail("the change is made", "a conflict, each time"),
+            Ok(()) => Ok(()),
+            Err(EditError::Rejected(rejection)) => Err(rejection),
+            Err(EditError::Store(error)) => self.fail("the change is made", error.report()),
         }
     }
 
@@ -183,7 +198,7 @@ impl<'l, H: Harness> Subject<'l, H> {
         self.same("the answer", &Ok(expected), &came);
     }
 
-    /// Asks for a removal, which must be refused and change nothing of `world`.
+    /// Asks for a removal, which must be refused.
     #[track_caller]
     pub fn refuses(&self, actor: UserId, removal: &Removal, refusal: Refusal) {
         self.answers(actor, removal, Err(refusal));
@@ -257,12 +272,9 @@ impl<'l, H: Harness> Subject<'l, H> {
     /// Always.
     #[track_caller]
     pub fn fail(&self, expected: &str, came: impl std::fmt::Display) -> ! {
-        let case = self.lab.case();
-        let world = serde_json::to_string(&self.world).unwrap_or_default();
-        let mut text = format!(
-            "{}: {}\n\nlet world = world(r#\"{world}\"#);\n",
-            case.id, case.law
-        );
+        let Case { id, law, .. } = self.lab.case();
+        let world = Model::new(self.world.clone());
+        let mut text = format!("{id}: {law}\n\nlet world = world(r#\"{world:?}\"#);\n");
         for line in self.account().iter() {
             let _ = writeln!(text, "{line}");
         }
@@ -312,6 +324,19 @@ pub(crate) fn written(removal: &Removal) -> String {
         text.push_str(".if_absent(IfAbsent::Accept)");
     }
     text
+}
+
+/// Writes a request as Rust.
+pub(crate) fn written_request(request: &Request) -> String {
+    let call = Call {
+        actor: UserId::MIN,
+        request: request.clone(),
+    };
+    let json = serde_json::to_value(call).map(|mut call| {
+        call.as_object_mut().map(|call| call.remove("actor"));
+        call
+    });
+    format!("request(r#\"{}\"#)", json.unwrap_or_default())
 }
 
 fn asked(actor: UserId, removal: &Removal) -> String {

@@ -18,6 +18,7 @@ use futures_lite::future::yield_now;
 mod certify;
 mod edits;
 mod flaw;
+mod runtime;
 mod transaction;
 
 pub(crate) use certify::{Footprint, Key};
@@ -85,6 +86,7 @@ impl Store for Versions {
     type Tx = VersionsTransaction;
 
     async fn begin(&self) -> Result<VersionsTransaction, StoreError> {
+        runtime::assert_entered();
         yield_now().await;
         let lock = match self.0.mode {
             Mode::Pessimistic => Some(self.0.lock.lock_arc().await),
@@ -121,6 +123,7 @@ impl Versions {
 
     /// Does something in a transaction of its own, at once.
     async fn alone<R>(&self, footprint: Footprint, act: impl FnOnce(&mut Data) -> R) -> R {
+        runtime::assert_entered();
         let _lock = match self.0.mode {
             Mode::Pessimistic => Some(self.0.lock.lock().await),
             Mode::Optimistic => None,
@@ -213,6 +216,10 @@ impl Harness for VersionsHarness {
     async fn damage(&self, place: &Versions) -> bool {
         place.0.damaged.store(true, Ordering::SeqCst);
         true
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        runtime::enter(|| futures_lite::future::block_on(future))
     }
 
     /// Long where nobody waits for a lock: a race that is to show a flaw must take place on a busy machine too.

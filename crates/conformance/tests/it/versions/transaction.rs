@@ -13,7 +13,7 @@ use crm_chat_domain::{
 };
 use futures_lite::future::yield_now;
 
-use super::{Data, Flaw, Footprint, Key, Mode, Shared};
+use super::{Data, Flaw, Footprint, Key, Mode, Shared, runtime};
 
 pub(crate) struct VersionsTransaction {
     shared: Arc<Shared>,
@@ -196,6 +196,7 @@ fn append(data: &mut Data, change: &Change, number: u64, flaw: Option<Flaw>) {
 
 impl Drop for VersionsTransaction {
     fn drop(&mut self) {
+        runtime::assert_entered();
         self.forget_pending(&mut self.shared.data());
         if self.committed {
             return;
