@@ -8,4 +8,5 @@ mod golden;
 mod log;
 mod openapi;
 mod secrecy;
+mod server;
 mod support;
