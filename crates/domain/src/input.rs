@@ -62,6 +62,13 @@ impl From<i64> for Input {
     }
 }
 
+/// So that a literal can be an input: `12.into()`.
+impl From<i32> for Input {
+    fn from(value: i32) -> Self {
+        i64::from(value).into()
+    }
+}
+
 impl From<f64> for Input {
     fn from(value: f64) -> Self {
         if value == 0.0 {

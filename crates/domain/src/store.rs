@@ -10,6 +10,7 @@ use crate::{ChatRepo, CrmRepo, Permissions, Removal, StoreError, UserId, UserRep
 /// An implementation:
 /// - MUST roll back when it is dropped before `commit` was first polled, and leave no lock behind;
 /// - MUST, when a `commit` is dropped after it was first polled, leave the transaction whole or absent;
+/// - MUST fail the `commit` of a transaction that the storage has aborted, whatever was answered meanwhile;
 /// - MUST make the transactions serialisable, those that only read among them.
 pub trait UnitOfWork: Send + Sized {
     /// Says what is about to be asked, so that a networked backend may fetch it in one go. Does nothing by default.

@@ -18,7 +18,7 @@ pub fn e1_named_entity_decides<H: Harness>(lab: &Lab<H>) {
     };
     for named in [
         Removal::new(company, user(12)),
-        Removal::new(company, user(12)).from_chat(chat(8773)),
+        Removal::new(company, user(12)).in_chat(chat(8773)),
     ] {
         subject.refuses(user(1), &named, denied);
     }
@@ -102,14 +102,14 @@ pub fn e4_chat_elsewhere<H: Harness>(lab: &Lab<H>) {
             chat: chat(elsewhere),
             entity: entity("deal:288"),
         };
-        subject.refuses(user(1), &removal(12).from_chat(chat(elsewhere)), refusal);
+        subject.refuses(user(1), &removal(12).in_chat(chat(elsewhere)), refusal);
     }
     subject.edit(&Edit::DeleteChat { chat: chat(8773) });
     let deleted = Refusal::ChatNotInCrm {
         chat: chat(8773),
         entity: entity("deal:288"),
     };
-    subject.refuses(user(1), &removal(12).from_chat(chat(8773)), deleted);
+    subject.refuses(user(1), &removal(12).in_chat(chat(8773)), deleted);
 }
 
 /// E5: messenger not installed: rule 6, before permissions.

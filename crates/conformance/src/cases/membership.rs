@@ -48,7 +48,7 @@ pub fn n3_only_the_named_chat_is_left<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
     let mut named = change(7, OwnerChange::Unchanged);
     named.chat = chat(8800);
-    subject.removes(&removal(7).from_chat(chat(8800)), &named);
+    subject.removes(&removal(7).in_chat(chat(8800)), &named);
     let expected = after(&office(), &named);
     subject.holds(&expected);
 

@@ -46,7 +46,7 @@ pub fn o3_refusal_leaves_the_owner<H: Harness>(lab: &Lab<H>) {
         chat: chat(8773),
         entity: lead,
     };
-    let through_lead = Removal::new(lead, user(7)).from_chat(chat(8773));
+    let through_lead = Removal::new(lead, user(7)).in_chat(chat(8773));
     subject.refuses(user(1), &through_lead, foreign);
     subject.holds(&office());
 

@@ -229,7 +229,7 @@ fn removing<'s, H: Harness>(
     subject: &'s Subject<'_, H>,
     id: i64,
 ) -> impl FnOnce(SideOf<H>) -> Reply + Send + 's {
-    move |store| subject.remove_by(&store, user(1), &removal(id).from_chat(chat(8773)))
+    move |store| subject.remove_by(&store, user(1), &removal(id).in_chat(chat(8773)))
 }
 
 /// R4: the actor's right revoked between check and write: serialised before or after, never applied on the stale right.
@@ -327,7 +327,7 @@ fn undone_in_flight<H: Harness>(
 
 /// Whether user 12 is a member of chat 8773, as an explanation on another handle sees it.
 fn is_seen_a_member<H: Harness>(subject: &Subject<'_, H>) -> bool {
-    let request = Request::from(&removal(12).from_chat(chat(8773)));
+    let request = Request::from(&removal(12).in_chat(chat(8773)));
     let explanation = subject.explain(&subject.connect(), user(1), &request);
     let mut verdicts = explanation.verdicts().iter();
     let holds =

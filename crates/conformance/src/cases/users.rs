@@ -97,7 +97,7 @@ pub fn u3_rights_are_separate<H: Harness>(lab: &Lab<H>) {
         chat: chat(8800),
         entity: deal,
     };
-    subject.refuses(user(7), &removal(12).from_chat(chat(8800)), denied);
+    subject.refuses(user(7), &removal(12).in_chat(chat(8800)), denied);
     subject.holds(&office());
 }
 

@@ -306,7 +306,7 @@ pub(crate) fn written(removal: &Removal) -> String {
         id("user", removal.user.get())
     );
     if let Some(chat) = removal.chat {
-        let _ = write!(text, ".from_chat({})", id("chat", chat.get()));
+        let _ = write!(text, ".in_chat({})", id("chat", chat.get()));
     }
     if removal.if_absent == IfAbsent::Accept {
         text.push_str(".if_absent(IfAbsent::Accept)");

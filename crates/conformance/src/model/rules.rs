@@ -168,7 +168,7 @@ pub(super) fn parse(asked: &Asked) -> Result<Removal, Refusal> {
     let (entity, user) = known.expect("rules 1 to 5 hold, so the user and the entity are known");
     let removal = Removal::new(entity, user).if_absent(asked.if_absent);
     Ok(match asked.chat.value() {
-        Some(chat) => removal.from_chat(chat),
+        Some(chat) => removal.in_chat(chat),
         None => removal,
     })
 }

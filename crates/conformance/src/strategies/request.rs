@@ -83,7 +83,7 @@ impl Lots {
 
         let removal = Removal::new(entity, user).if_absent(self.if_absent);
         if self.names_chat {
-            (actor, removal.from_chat(meant))
+            (actor, removal.in_chat(meant))
         } else {
             (actor, removal)
         }

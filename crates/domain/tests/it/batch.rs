@@ -68,7 +68,7 @@ fn each_request_is_answered_in_order_and_sees_those_before_it() {
     let (answers, left) = run(&[
         (ACTOR, removal(12)),
         (USER, removal(7)),
-        (ACTOR, removal(7).from_chat(elsewhere)),
+        (ACTOR, removal(7).in_chat(elsewhere)),
         (ACTOR, removal(7)),
         (ACTOR, removal(99)),
         (ACTOR, removal(13)),
@@ -127,7 +127,7 @@ fn one_failure_fails_all() {
             kind,
             occurrences: 1..2,
         });
-        let removal = Removal::new(ENTITY, USER).from_chat(NAMED);
+        let removal = Removal::new(ENTITY, USER).in_chat(NAMED);
         let requests = [(ACTOR, removal); 3];
         let error = block_on(remove_users(&script.store(NAMED), &requests)).unwrap_err();
         assert_eq!(error.kind(), kind);
@@ -146,7 +146,7 @@ fn a_refusal_hinders_no_other_and_all_is_committed_once() {
         ..Facts::default()
     };
     let script = Script::new([facts]);
-    let removal = Removal::new(ENTITY, USER).from_chat(NAMED);
+    let removal = Removal::new(ENTITY, USER).in_chat(NAMED);
     let answers = block_on(remove_users(&script.store(NAMED), &[(ACTOR, removal); 3])).unwrap();
     let (user, chat) = (USER, NAMED);
     assert_eq!(answers, [Err(Refusal::NotAMember { user, chat }); 3]);

@@ -72,7 +72,7 @@ impl Operation {
 /// The owner's removal, from the named chat and from the last.
 fn removals() -> [Removal; 2] {
     let removal = Removal::new(ENTITY, USER);
-    [removal.from_chat(NAMED), removal]
+    [removal.in_chat(NAMED), removal]
 }
 
 fn owner() -> Facts {

@@ -115,7 +115,7 @@ fn parse_with(field: &str, value: Option<&str>) -> Result<Removal, Refusal> {
 
 fn removal() -> Removal {
     let entity = Entity::new(EntityKind::Deal, 288).unwrap();
-    Removal::new(entity, UserId::new(12).unwrap()).from_chat(ChatId::new(8773).unwrap())
+    Removal::new(entity, UserId::new(12).unwrap()).in_chat(ChatId::new(8773).unwrap())
 }
 
 #[test]
