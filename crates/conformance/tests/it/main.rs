@@ -1,0 +1,5 @@
+//! The kit tested by itself.
+
+mod broken;
+mod list;
+mod versions;
