@@ -17,11 +17,18 @@ fn read(page: &str) -> String {
 #[test]
 fn the_readme_has_the_table_of_the_rules() {
     let readme = read("README.md");
-    let rows = readme.lines().filter(|line| line.starts_with("| ") && line.ends_with("00 |"));
+    let rows = readme
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.ends_with("00 |"));
     let expected = Rule::ALL.map(|rule| {
         let code = rule.code().map(|code| format!("`{code}`"));
         let code = code.unwrap_or_else(|| "*no chat*, a success".to_owned());
-        format!("| {} | {} | {code} | {} |", rule.number(), rule.statement(), rule.status())
+        format!(
+            "| {} | {} | {code} | {} |",
+            rule.number(),
+            rule.statement(),
+            rule.status()
+        )
     });
     assert_eq!(rows.collect::<Vec<_>>(), expected);
 }
@@ -30,41 +37,55 @@ fn the_readme_has_the_table_of_the_rules() {
 fn the_page_of_the_rules_has_every_code_and_status() {
     let page = read("docs/rules.md");
     for rule in Rule::ALL {
-        let code = rule.code().map_or_else(String::new, |code| format!(" `{code}`"));
+        let code = rule
+            .code()
+            .map_or_else(String::new, |code| format!(" `{code}`"));
         let start = format!("| {} | ", rule.number());
         let cells = format!(" |{code} | {} | ", rule.status());
         let rows = page.lines().filter(|line| line.starts_with(&start));
-        assert!(rows.clone().any(|row| row.contains(&cells)), "{rule}: no row with{cells}");
+        assert!(
+            rows.clone().any(|row| row.contains(&cells)),
+            "{rule}: no row with{cells}"
+        );
     }
 }
 
 /// The Rust blocks of a page that are not doctests.
 fn quotations(page: &str) -> Vec<String> {
     let blocks = page.split("```rust,ignore\n").skip(1);
-    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+    blocks
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .collect()
 }
 
 /// What is left of a text without indentation and blank lines.
 fn lines(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 #[test]
 fn the_tutorial_quotes_the_backend_that_is_built() {
-    let backend = read("docs/document-backend/src/lib.rs") + &read("docs/document-backend/tests/conformance.rs");
+    let backend = read("docs/document-backend/src/lib.rs")
+        + &read("docs/document-backend/tests/conformance.rs");
     let backend = lines(&backend);
     for quotation in quotations(&read("docs/writing-a-backend.md")) {
         for part in lines(&quotation).split("// …\n") {
             let part = part.trim_end_matches("}\n");
-            assert!(backend.contains(part), "not in docs/document-backend:\n{part}");
+            assert!(
+                backend.contains(part),
+                "not in docs/document-backend:\n{part}"
+            );
         }
     }
 }
 
 /// The targets of a page's links that are not addresses of the web.
 fn links(page: &str) -> impl Iterator<Item = &str> {
-    let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let targets = page
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
     targets.filter(|target| !target.contains("://") && !target.starts_with('#'))
 }
 
@@ -72,7 +93,10 @@ fn links(page: &str) -> impl Iterator<Item = &str> {
 fn every_link_between_the_pages_leads_somewhere() {
     let mut pages = vec![root().join("README.md")];
     let docs = fs::read_dir(root().join("docs")).unwrap();
-    pages.extend(docs.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
+    pages.extend(
+        docs.map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file()),
+    );
     for page in pages {
         let text = fs::read_to_string(&page).unwrap();
         for target in links(&text) {
