@@ -31,7 +31,7 @@ macro_rules! __for_each_case {
                 "R1" r1_same_user_removed_twice_at_once:
                     "of two removals of the same user at once, one is made, and the other finds the user gone";
                 "R2" r2_removal_beside_joining_again:
-                    "a removal beside the same user's joining comes before or after it";
+                    "a removal beside a joining, the same user's or another's, comes before or after it";
                 "R3" r3_owner_beside_successor:
                     "when the owner and the successor are removed at once, a member owns the chat or nobody is left who may";
                 "R4" r4_right_revoked_in_flight:
