@@ -280,3 +280,18 @@ fn every_case_catches_a_flaw() {
     let all: BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
     assert_eq!(catching, all);
 }
+
+/// The table of docs/testing.md.
+#[test]
+fn the_page_of_testing_tells_which_case_catches_which_flaw() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/testing.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for (flaw, _, cases) in CAUGHT {
+        let start = format!("| `{flaw:?}` | ");
+        let end = format!(" | `{}` |", cases.join("`, `"));
+        let told = page
+            .lines()
+            .any(|row| row.starts_with(&start) && row.ends_with(&end));
+        assert!(told, "no row: {start}…{end}");
+    }
+}
