@@ -1,6 +1,6 @@
-//! The whole suite.
+//! The whole suite, and the properties.
 
-use crm_chat_conformance::{Harness, by_own_methods, conformance_tests};
+use crm_chat_conformance::{Harness, by_own_methods, conformance_tests, property_tests};
 use crm_chat_domain::Snapshot;
 use crm_chat_memory::Memory;
 
@@ -22,3 +22,4 @@ impl Harness for InMemory {
 }
 
 conformance_tests!(InMemory);
+property_tests!(InMemory);

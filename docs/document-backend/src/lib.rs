@@ -32,7 +32,10 @@ impl Documents {
 
     /// Returns a copy of the document, and its number.
     fn copy(&self) -> Versioned {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns what is committed.
@@ -82,7 +85,10 @@ impl UnitOfWork for Copied {
         if self.origin.replace(self.number, self.document) {
             Ok(())
         } else {
-            Err(StoreError::new(StoreErrorKind::Conflict, "commit the document"))
+            Err(StoreError::new(
+                StoreErrorKind::Conflict,
+                "commit the document",
+            ))
         }
     }
 
@@ -99,10 +105,8 @@ impl ChatRepo for Copied {
     async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {
         let mut chats = self.document.chats.iter();
         let chat = chats.find(|known| known.id == chat && known.members.contains(&user));
-        Ok(chat.map(|chat| match chat.owner == Some(user) {
-            true => Role::Owner,
-            false => Role::Member,
-        }))
+        let owns = chat.map(|chat| chat.owner == Some(user));
+        Ok(owns.map(|owns| if owns { Role::Owner } else { Role::Member }))
     }
 
     async fn successor(
@@ -112,10 +116,15 @@ impl ChatRepo for Copied {
     ) -> Result<Option<UserId>, StoreError> {
         let Snapshot { chats, users, .. } = &self.document;
         let may_own = |member: &UserId| {
-            users.iter().any(|user| user.id == *member && user.active && user.kind == UserKind::Human)
+            users
+                .iter()
+                .any(|user| user.id == *member && user.active && user.kind == UserKind::Human)
         };
         let chat = chats.iter().find(|known| known.id == chat);
-        let mut others = chat.iter().flat_map(|chat| &chat.members).filter(|user| **user != leaving);
+        let mut others = chat
+            .iter()
+            .flat_map(|chat| &chat.members)
+            .filter(|user| **user != leaving);
         Ok(others.find(|user| may_own(user)).copied())
     }
 
@@ -143,17 +152,20 @@ impl ChatRepo for Copied {
 impl CrmRepo for Copied {
     async fn last_chat(&mut self, entity: Entity) -> Result<Option<ChatId>, StoreError> {
         let mut newest_first = self.document.links.iter().rev();
-        Ok(newest_first.find(|link| link.entity == entity).map(|link| link.chat))
+        let newest = newest_first.find(|link| link.entity == entity);
+        Ok(newest.map(|link| link.chat))
     }
 
     async fn is_linked(&mut self, chat: ChatId, entity: Entity) -> Result<bool, StoreError> {
-        Ok(self.document.links.iter().any(|link| link.entity == entity && link.chat == chat))
+        let mut links = self.document.links.iter();
+        Ok(links.any(|link| link.entity == entity && link.chat == chat))
     }
 }
 
 impl UserRepo for Copied {
     async fn is_active(&mut self, user: UserId) -> Result<bool, StoreError> {
-        Ok(self.document.users.iter().any(|known| known.id == user && known.active))
+        let mut users = self.document.users.iter();
+        Ok(users.any(|known| known.id == user && known.active))
     }
 }
 
