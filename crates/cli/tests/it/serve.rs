@@ -2,12 +2,13 @@
 
 #![cfg(unix)]
 
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, ChildStdout, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crm_chat_conformance::history::{Recorder, check};
 use crm_chat_conformance::model::{Call, Operation, Response};
@@ -21,6 +22,12 @@ use serde_json::{Value, json};
 
 use crate::place::{Place, WORLD};
 
+/// Where a server's log goes.
+const LOG: &str = "serve.log";
+
+/// After which a test that hangs has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A server of the program's.
 struct Serving {
     child: Child,
@@ -31,9 +38,11 @@ struct Serving {
 }
 
 impl Serving {
-    fn in_place(place: &Place, options: &str) -> Self {
-        let arguments = format!("serve --listen 127.0.0.1:0 {options}");
-        let mut child = place.program(arguments.split_whitespace()).spawn().unwrap();
+    fn in_place(place: &Place) -> Self {
+        // A pipe that nobody reads would stop the server once it is full.
+        let log = File::create(place.path(LOG)).unwrap();
+        let mut program = place.program(["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = program.stderr(log).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let [mut first, mut curl] = [String::new(), String::new()];
         out.read_line(&mut first).unwrap();
@@ -73,7 +82,7 @@ struct Connection(BufReader<TcpStream>);
 impl Connection {
     fn open(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self(BufReader::new(stream)))
     }
 
@@ -125,7 +134,7 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
     for signal in ["-INT", "-TERM"] {
         let place = Place::holding(WORLD);
         let secret = secret(&place, 1);
-        let serving = Serving::in_place(&place, "");
+        let serving = Serving::in_place(&place);
         let path = serving
             .curl
             .split('\'')
@@ -155,14 +164,7 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
         serving.signal(signal);
         let mut serving = serving;
         assert_eq!(serving.child.wait().unwrap().code(), Some(0));
-        let mut log = String::new();
-        serving
-            .child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut log)
-            .unwrap();
+        let log = fs::read_to_string(place.path(LOG)).unwrap();
         assert!(
             log.contains("code=\"OK\"") && log.contains("stopped"),
             "{log}"
@@ -239,9 +241,7 @@ impl Draw {
         let user = UserId::new(20 + self.below(10)).unwrap();
         let removal = Removal::new(entity.parse().unwrap(), user);
         let chat = [None, Some(10), Some(11)][usize::try_from(self.below(3)).unwrap()];
-        let removal = chat.map_or(removal, |chat| {
-            removal.from_chat(ChatId::new(chat).unwrap())
-        });
+        let removal = chat.map_or(removal, |chat| removal.in_chat(ChatId::new(chat).unwrap()));
         (UserId::new(actor).unwrap(), removal)
     }
 
@@ -365,7 +365,7 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
         let (_, secret) = secrets.iter().find(|(id, _)| *id == actor.get()).unwrap();
         format!("/rest/{actor}/{secret}/")
     };
-    let servers = [Serving::in_place(&place, ""), Serving::in_place(&place, "")];
+    let servers = [Serving::in_place(&place), Serving::in_place(&place)];
     let recorder = Recorder::new();
     let answered = AtomicUsize::new(0);
 
@@ -399,7 +399,10 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
         scope.spawn(|| {
             let store = block_on(Sqlite::open(place.path("crm-chat.db"))).unwrap();
             let mut draw = Draw(99);
-            while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS {
+            let began = Instant::now();
+            while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS
+                && began.elapsed() < PATIENCE
+            {
                 let edit = draw.edit();
                 let invocation = recorder.invoke(Operation::Edit(edit));
                 match block_on(store.edit(&edit)) {
@@ -412,8 +415,11 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
                 thread::sleep(Duration::from_millis(1));
             }
         });
-        while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS / 3 {
-            thread::yield_now();
+        let began = Instant::now();
+        while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS / 3
+            && began.elapsed() < PATIENCE
+        {
+            thread::sleep(Duration::from_millis(1));
         }
         servers[0].signal("-KILL");
     });
