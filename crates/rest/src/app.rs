@@ -20,7 +20,7 @@ use crate::gate::Gate;
 use crate::methods::{Context, Method, Output};
 use crate::parameters::{Bounds, Malformed};
 use crate::rate::Buckets;
-use crate::telemetry::{self, Ended, Telemetry};
+use crate::telemetry::{self, Ended, Ending, Telemetry};
 use crate::time::{Clock, Time};
 use crate::value::{Array, Value};
 use crate::{Credentials, Grant, Options, authentication, openapi, parameters};
@@ -54,10 +54,53 @@ pub(crate) struct App<S, C> {
 }
 
 /// What is found out about a call on the way, for its line in the log.
-struct Trace {
+struct Trace<'a> {
+    telemetry: &'a Telemetry,
+    clock: Clock,
     method: &'static str,
     actor: Option<UserId>,
     request_id: Option<String>,
+    told: bool,
+}
+
+impl<'a> Trace<'a> {
+    fn new(telemetry: &'a Telemetry, clock: Clock) -> Self {
+        Self {
+            telemetry,
+            clock,
+            method: "unknown",
+            actor: None,
+            request_id: None,
+            told: false,
+        }
+    }
+
+    /// Returns the id of the request; makes one if it bears none.
+    fn request_id(&mut self) -> &str {
+        let id = self.telemetry.request_id(self.request_id.take());
+        self.request_id.insert(id)
+    }
+
+    fn tell(&mut self, ending: Ending<'_>) {
+        self.told = true;
+        let (method, actor, duration) = (self.method, self.actor, self.clock.elapsed());
+        self.telemetry.ended(&Ended {
+            method,
+            actor,
+            ending,
+            duration,
+            request_id: self.request_id(),
+        });
+    }
+}
+
+/// A call that is dropped has its line, too.
+impl Drop for Trace<'_> {
+    fn drop(&mut self) {
+        if !self.told {
+            self.tell(Ending::Abandoned);
+        }
+    }
 }
 
 impl<S: Store + 'static, C: Credentials> App<S, C> {
@@ -99,31 +142,19 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
     /// Answers a call, whatever it is, and tells of it.
     async fn call(&self, request: Request) -> Response {
         let clock = Clock::start();
-        let mut trace = Trace {
-            method: "unknown",
-            actor: None,
-            request_id: None,
-        };
+        let mut trace = Trace::new(&self.telemetry, clock);
         let answering = AssertUnwindSafe(self.answer(request, clock, &mut trace));
         let panicked = |_| Err(Failure::Panicked);
         let result = answering.catch_unwind().await.unwrap_or_else(panicked);
-
-        let request_id = self.telemetry.request_id(trace.request_id);
-        self.telemetry.ended(&Ended {
-            method: trace.method,
-            actor: trace.actor,
-            failure: result.as_ref().err(),
-            duration: clock.elapsed(),
-            request_id: &request_id,
-        });
-        self.respond(result, &request_id)
+        trace.tell(Ending::of(&result));
+        self.respond(result, trace.request_id())
     }
 
     async fn answer(
         &self,
         request: Request,
         clock: Clock,
-        trace: &mut Trace,
+        trace: &mut Trace<'_>,
     ) -> Result<Success, Failure> {
         let _place = self.gate.enter()?;
         let (head, body) = request.into_parts();
@@ -190,7 +221,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
         address: &Address,
         headers: &HeaderMap,
         parameters: &Array,
-        trace: &mut Trace,
+        trace: &mut Trace<'_>,
     ) -> Result<(Output, Duration), Failure> {
         let grant = self.authenticate(address, parameters, headers).await?;
         trace.actor = Some(grant.user);
@@ -200,13 +231,12 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
         method.admit(&grant)?;
         authentication::check_active(&self.store, grant.user).await?;
 
-        let request_id = self.telemetry.request_id(trace.request_id.take());
         let context = Context {
             store: &self.store,
             grant: &grant,
             bounds: self.bounds(),
             telemetry: &self.telemetry,
-            request_id: trace.request_id.insert(request_id),
+            request_id: trace.request_id(),
         };
         let clock = Clock::start();
         let output = method.run(&context, parameters).await?;

@@ -45,11 +45,41 @@ pub(crate) struct Telemetry {
     ids: RequestIds,
 }
 
+/// How a call ended.
+#[derive(Clone, Copy)]
+pub(crate) enum Ending<'a> {
+    Success,
+    Failure(&'a Failure),
+    /// The client left before its answer.
+    Abandoned,
+}
+
+impl<'a> Ending<'a> {
+    pub(crate) fn of<T>(result: &'a Result<T, Failure>) -> Self {
+        result.as_ref().err().map_or(Self::Success, Self::Failure)
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Success => "OK",
+            Self::Failure(failure) => failure.code(),
+            Self::Abandoned => "ABANDONED",
+        }
+    }
+
+    fn cause(self) -> Option<String> {
+        match self {
+            Self::Failure(failure) => failure.cause(),
+            Self::Success | Self::Abandoned => None,
+        }
+    }
+}
+
 /// A call that has ended.
 pub(crate) struct Ended<'a> {
     pub(crate) method: &'static str,
     pub(crate) actor: Option<UserId>,
-    pub(crate) failure: Option<&'a Failure>,
+    pub(crate) ending: Ending<'a>,
     pub(crate) duration: Duration,
     pub(crate) request_id: &'a str,
 }
@@ -85,15 +115,15 @@ impl Telemetry {
         let &Ended {
             method,
             actor,
-            failure,
+            ending,
             duration,
             request_id,
         } = call;
-        let code = failure.map_or("OK", Failure::code);
+        let code = ending.code();
         self.calls.get_or_create(&Labels { method, code }).inc();
         let durations = self.durations.get_or_create(&MethodLabel { method });
         durations.observe(duration.as_secs_f64());
-        if let Some(cause) = failure.and_then(Failure::cause) {
+        if let Some(cause) = ending.cause() {
             tracing::error!(request_id, cause, "failed");
         }
         let actor = actor.map(UserId::get);

@@ -9,6 +9,7 @@ use super::{Answer, Context, Method, Output};
 use crate::address::method_name;
 use crate::failure::Failure;
 use crate::parameters::{Malformed, parse_form, percent_decode};
+use crate::telemetry::Ending;
 use crate::time::{Clock, Time};
 use crate::value::{Array, Value};
 
@@ -71,7 +72,7 @@ pub(super) async fn run<S: Store + 'static>(
         } else {
             (UNKNOWN, Err(Failure::BatchTooLong(MAX_COMMANDS)))
         };
-        context.ended(method, result.as_ref().err(), clock.elapsed());
+        context.ended(method, Ending::of(&result), clock.elapsed());
         match result {
             Ok(result) => {
                 let time = clock.time(clock.elapsed());

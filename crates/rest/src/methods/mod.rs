@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 use crate::Grant;
 use crate::failure::Failure;
 use crate::parameters::Bounds;
-use crate::telemetry::{Ended, Telemetry};
+use crate::telemetry::{Ended, Ending, Telemetry};
 use crate::time;
 use crate::value::Array;
 
@@ -35,11 +35,11 @@ pub(crate) struct Context<'a, S> {
 
 impl<S> Context<'_, S> {
     /// Tells of a command that has ended within the request.
-    fn ended(&self, method: &'static str, failure: Option<&Failure>, duration: Duration) {
+    fn ended(&self, method: &'static str, ending: Ending<'_>, duration: Duration) {
         self.telemetry.ended(&Ended {
             method,
             actor: Some(self.grant.user),
-            failure,
+            ending,
             duration,
             request_id: self.request_id,
         });

@@ -190,6 +190,25 @@ async fn the_rate_limit_counts_each_credential_by_itself_and_failures_of_credent
     assert_eq!(wire.get("/rest/1/{scopeless}/scope").await.status, 200);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_caller_leaves_is_told_of_and_leaves_nothing_behind() {
+    let (store, wire) = faulty(Options::default()).await;
+    store.inject(6, Fault::StallBefore(Gate::default()));
+    let (log, _caught) = Log::catch();
+    let left = tokio::time::timeout(Duration::from_secs(1), remove(&wire)).await;
+    assert!(left.is_err());
+    let text = log.text();
+    let line = text
+        .lines()
+        .find(|line| line.contains("called"))
+        .expect("a line");
+    assert!(
+        line.contains("actor=1") && line.contains("code=\"ABANDONED\""),
+        "{line}"
+    );
+    assert_eq!(remove(&wire).await.status, 200);
+}
+
 /// A store whose `begin` panics.
 struct Panicking;
 

@@ -67,7 +67,7 @@ impl Running {
 
 /// Fails a test that would hang.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    let ended = tokio::time::timeout(Duration::from_secs(60), future).await;
+    let ended = tokio::time::timeout(Duration::from_mins(1), future).await;
     ended.expect("it ends in bounded time")
 }
 
