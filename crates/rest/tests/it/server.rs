@@ -210,6 +210,10 @@ async fn a_stop_answers_what_was_accepted_and_turns_the_rest_away() {
         .await
         .expect("an answer on a connection kept");
     assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")));
+    assert_eq!(
+        body["error_description"],
+        "the server is stopping: repeat later"
+    );
     let mut late = Client::connect(server.address)
         .await
         .expect("the server still accepts");
