@@ -39,6 +39,12 @@ impl Harness for InProcesses {
         let store = Sqlite::open(&store.file).await.unwrap();
         store.log(after, usize::MAX).await.unwrap()
     }
+
+    async fn damage(&self, place: &TempDir) -> bool {
+        let file = rusqlite::Connection::open(place.path().join("crm-chat.db")).unwrap();
+        file.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE members")
+            .is_ok()
+    }
 }
 
 conformance_tests!(InProcesses);
