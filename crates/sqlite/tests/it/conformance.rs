@@ -17,9 +17,7 @@ impl Harness for InAFile {
         place
     }
     async fn connect(&self, place: &TempDir) -> Sqlite {
-        Sqlite::open(place.path().join("crm-chat.db"))
-            .await
-            .unwrap()
+        Sqlite::open(place.path().join("store.db")).await.unwrap()
     }
 }
 

@@ -19,7 +19,7 @@ impl Harness for InProcesses {
     }
 
     async fn connect(&self, place: &TempDir) -> Remote {
-        Remote::start(&place.path().join("crm-chat.db")).await
+        Remote::start(&place.path().join("store.db")).await
     }
 
     async fn edit(&self, store: &Remote, edit: &Edit) -> Result<(), EditError> {
@@ -41,7 +41,7 @@ impl Harness for InProcesses {
     }
 
     async fn damage(&self, place: &TempDir) -> bool {
-        let file = rusqlite::Connection::open(place.path().join("crm-chat.db")).unwrap();
+        let file = rusqlite::Connection::open(place.path().join("store.db")).unwrap();
         file.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE members")
             .is_ok()
     }
