@@ -1,17 +1,37 @@
 //! Who calls: the port behind which webhook secrets and OAuth tokens are checked.
 
+mod digest;
+mod judge;
+mod memory;
+mod secret;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod store;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use crm_chat_domain::{StoreError, UserId};
+use crm_chat_domain::{StoreError, StoreErrorKind, UserId};
+use zeroize::Zeroizing;
+
+pub use memory::MemoryCredentials;
+pub use secret::Secret;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteCredentials;
+pub use store::{Credential, CredentialKind, CredentialStore, Issued};
 
 /// Checks what a caller presents, and says on whose behalf it calls.
 ///
 /// An implementation:
-/// - MUST compare in constant time, and take as long for a wrong guess as for a right one;
-/// - MUST store a secret as a salted or keyed hash only, and show it nowhere.
+/// - MUST compare in constant time, and do the same work for a wrong guess as for a right one, an unknown user among the
+///   wrong ones;
+/// - MUST answer every wrong guess by [`CredentialsError::Invalid`], which is counted;
+/// - MUST store a secret as a salted or keyed hash only, and show it nowhere: in no error, log or `Debug`.
+///
+/// [`CredentialStore`] has the laws of issuing them. [`MemoryCredentials`] is the reference, `SqliteCredentials` (feature
+/// `sqlite`) keeps them in a file.
 pub trait Credentials: Send + Sync + 'static {
     /// Tells who calls by the webhook path `/rest/{user}/{secret}/…`.
     ///
@@ -110,4 +130,13 @@ pub enum CredentialsError {
     /// It cannot be told: the storage failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Asks the system for random bytes.
+fn random<const N: usize>(operation: &'static str) -> Result<Zeroizing<[u8; N]>, StoreError> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(&mut *bytes).map_err(|error| {
+        StoreError::new(StoreErrorKind::Unavailable, operation).with_source(error)
+    })?;
+    Ok(bytes)
 }

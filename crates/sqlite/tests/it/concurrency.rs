@@ -13,9 +13,10 @@ use crm_chat_domain::{
 };
 use crm_chat_sqlite::Sqlite;
 
+use crate::remote::Remote;
 use crate::support::{Child, Place, assert_sound, block_on, log, removal, user, world};
 
-fn remove(store: &Sqlite, id: i64) -> Answer {
+fn remove(store: &impl Store, id: i64) -> Answer {
     match block_on(remove_user(store, user(1), &removal(id))) {
         Ok(outcome) => Ok(outcome),
         Err(RemoveError::Refused(refusal)) => Err(refusal),
@@ -201,4 +202,29 @@ fn a_transaction_that_is_dropped_leaves_nothing() {
     assert!(block_on(tx.remove_member(&change)).unwrap());
     drop(tx);
     assert_eq!(block_on(place.open().dump()).unwrap(), world(3));
+}
+
+#[test]
+fn a_user_removed_at_once_by_two_processes_is_removed_once() {
+    for _ in 0..20 {
+        let place = Place::holding(&world(3));
+        let processes = block_on(async {
+            [
+                Remote::start(&place.file()).await,
+                Remote::start(&place.file()).await,
+            ]
+        });
+        let start = Barrier::new(2);
+        let answers = thread::scope(|scope| {
+            let handles = processes.each_ref().map(|process| {
+                scope.spawn(|| {
+                    start.wait();
+                    remove(process, 3)
+                })
+            });
+            handles.map(|handle| handle.join().unwrap())
+        });
+        assert_one_removed(&answers);
+        assert_eq!(block_on(log(&place.open())).unwrap().len(), 1);
+    }
 }

@@ -3,5 +3,7 @@
 mod concurrency;
 mod examples;
 mod files;
+mod kill;
+mod remote;
 mod runtimes;
 mod support;

@@ -1,0 +1,9 @@
+//! The program as its user meets it: every test runs the real binary on a real file.
+
+mod answers;
+mod apply;
+mod documents;
+mod edits;
+mod kill;
+mod place;
+mod usage;

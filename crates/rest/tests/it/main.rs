@@ -1,0 +1,3 @@
+//! What the server and its credentials must do.
+
+mod credentials;
