@@ -51,10 +51,10 @@ fn curl() {
         form("multipart", Scheme::Webhook),
         form("query", Scheme::Webhook),
         form("json", Scheme::Webhook).over_tls(),
-        form("form", Scheme::OAuth),
-        form("json", Scheme::OAuth),
-        form("query", Scheme::OAuth),
-        form("bearer", Scheme::OAuth),
+        form("form", Scheme::Token),
+        form("json", Scheme::Token),
+        form("query", Scheme::Token),
+        form("bearer", Scheme::Token),
     ];
     check("curl", &forms, |_, form, server| {
         Box::new(Curl::new(form.name, server))
@@ -66,8 +66,8 @@ fn fast_bitrix24() {
     let forms = [
         form("call", Scheme::Webhook),
         form("raw", Scheme::Webhook),
-        form("call", Scheme::OAuth),
-        form("raw", Scheme::OAuth),
+        form("call", Scheme::Token),
+        form("raw", Scheme::Token),
     ];
     check_python("run_fast_bitrix24.py", &forms);
 }
@@ -81,7 +81,7 @@ fn bitrix24_rest() {
 fn b24pysdk() {
     let forms = [
         form("sdk", Scheme::Webhook).over_tls(),
-        form("sdk", Scheme::OAuth).over_tls(),
+        form("sdk", Scheme::Token).over_tls(),
     ];
     check_python("run_b24pysdk.py", &forms);
 }
@@ -90,8 +90,8 @@ fn b24pysdk() {
 fn b24jssdk() {
     let forms = [
         form("sdk", Scheme::Webhook).over_tls(),
-        form("sdk", Scheme::OAuth),
-        form("sdk", Scheme::OAuth).over_tls(),
+        form("sdk", Scheme::Token),
+        form("sdk", Scheme::Token).over_tls(),
     ];
     check_process("node", "run_b24jssdk.mjs", &forms, |_| "node".into());
 }
@@ -101,7 +101,7 @@ fn crest() {
     let forms = [
         form("post", Scheme::Webhook),
         form("get", Scheme::Webhook),
-        form("post", Scheme::OAuth),
+        form("post", Scheme::Token),
     ];
     check_process("php", "run_crest.php", &forms, |_| "php".into());
 }
@@ -134,11 +134,11 @@ fn check(kind: &str, forms: &[Form], connect: impl Fn(&Path, &Form, &Server) -> 
         let folder = tempfile::tempdir().unwrap();
         let world = World::create(folder.path());
         let certificates = Certificates::create(folder.path());
-        let server = Server::start(folder.path(), certificates, form.tls, &table.credentials);
+        let server = Server::start(folder.path(), certificates, form.tls, &table);
         let mut driver = connect(&packages, form, &server);
         for case in table.cases(form.scheme, driver.lens()) {
             let before = world.load(&table.world(case));
-            let saw = driver.see(&table.call(form.scheme, case));
+            let saw = driver.see(&case.call(&server.auth(form.scheme, case.caller())));
             let told = case
                 .verify(driver.lens(), &saw)
                 .and_then(|()| world.verify(before, &table.removals(case)));

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use serde_json::{Value, json};
+
 use crate::certificates::Certificates;
-use crate::table::{Credential, Scheme};
+use crate::table::{Scheme, Table};
 use crate::world::World;
 
 pub(crate) struct Server {
@@ -15,6 +17,8 @@ pub(crate) struct Server {
     /// Where it listens, as `http://127.0.0.1:8080`.
     pub(crate) address: String,
     pub(crate) certificates: Certificates,
+    /// The user and the secret of each caller that it knows.
+    credentials: BTreeMap<(Scheme, String), (u64, String)>,
 }
 
 impl Server {
@@ -22,7 +26,7 @@ impl Server {
         folder: &Path,
         certificates: Certificates,
         tls: bool,
-        credentials: &BTreeMap<Scheme, BTreeMap<String, Credential>>,
+        table: &Table,
     ) -> Self {
         let mut command = Command::new(program());
         command.args(["--listen", "127.0.0.1:0"]);
@@ -31,16 +35,41 @@ impl Server {
             command.arg("--tls-cert").arg(&certificates.certificate);
             command.arg("--tls-key").arg(&certificates.key);
         }
-        for credential in credentials.values().flat_map(BTreeMap::values) {
-            command.args(credential.argument().into_iter().flatten());
+        for (scheme, callers) in &table.credentials {
+            let options = callers.values().flat_map(|who| [scheme.option(), who]);
+            command.args(options);
         }
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines.next().expect("the server says where it listens").unwrap();
+        let mut line = || lines.next().expect("the server started").unwrap();
+        let address = line().trim_start_matches("listening on ").to_owned();
+        let mut credentials = BTreeMap::new();
+        for (&scheme, callers) in &table.credentials {
+            for caller in callers.keys() {
+                credentials.insert((scheme, caller.clone()), issued(&line()));
+            }
+        }
         Self {
             child,
             address,
             certificates,
+            credentials,
+        }
+    }
+
+    /// What a caller presents. One whom the server does not know presents a guess, or nothing if it is nobody.
+    pub(crate) fn auth(&self, scheme: Scheme, caller: &str) -> Value {
+        let known = self.credentials.get(&(scheme, caller.to_owned()));
+        let guess = if caller == "nobody" {
+            ""
+        } else {
+            "open-sesame"
+        };
+        let (user, secret) = known.map_or((1, guess), |(user, secret)| (*user, secret));
+        match scheme {
+            Scheme::Webhook => json!({"user": user, "secret": secret}),
+            Scheme::Token => json!({"token": secret}),
         }
     }
 }
@@ -52,7 +81,14 @@ impl Drop for Server {
     }
 }
 
-/// Builds the example server, which lies beside the folder of this test's binary.
+/// Reads a line as `webhook USER SECRET`.
+fn issued(line: &str) -> (u64, String) {
+    let mut words = line.split(' ').skip(1);
+    let mut word = || words.next().unwrap().to_owned();
+    (word().parse().unwrap(), word())
+}
+
+/// Builds the example server, which then lies beside the folder of this test's binary.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -15,43 +15,29 @@ use crate::driver::Lens;
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scheme {
     Webhook,
-    OAuth,
+    /// OAuth.
+    Token,
+}
+
+impl Scheme {
+    /// The server's option that makes a credential known.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Self::Webhook => "--webhook",
+            Self::Token => "--token",
+        }
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Table {
     world: Map<String, Value>,
-    pub(crate) credentials: BTreeMap<Scheme, BTreeMap<String, Credential>>,
+    /// The server's description of each credential that it knows, by the name of its caller.
+    pub(crate) credentials: BTreeMap<Scheme, BTreeMap<String, String>>,
     /// What the records of all removals have in common.
     record: Map<String, Value>,
     cases: Vec<Case>,
-}
-
-/// What a caller presents; one without a scope is unknown to the server.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Credential {
-    user: Option<u64>,
-    secret: Option<String>,
-    token: Option<String>,
-    expires_in: Option<u64>,
-    scope: Option<String>,
-}
-
-impl Credential {
-    /// The server's option that makes it known.
-    pub(crate) fn argument(&self) -> Option<[String; 2]> {
-        let (user, scope) = (self.user?, self.scope.as_ref()?);
-        Some(match (&self.token, self.expires_in, &self.secret) {
-            (Some(token), Some(expires_in), _) => [
-                "--token".to_owned(),
-                format!("{token}:{user}:{expires_in}:{scope}"),
-            ],
-            (_, _, Some(secret)) => ["--webhook".to_owned(), format!("{user}:{secret}:{scope}")],
-            _ => panic!("a known credential has a secret, or a token and its time"),
-        })
-    }
 }
 
 #[derive(Deserialize)]
@@ -66,6 +52,9 @@ pub(crate) struct Case {
     /// The credentials presented, if not the actor's.
     #[serde(rename = "as")]
     caller: Option<String>,
+    /// Whether the credentials are no good, so that the request as a whole is refused.
+    #[serde(default)]
+    rejected: bool,
     /// What not every client can do.
     needs: Option<String>,
     #[serde(default = "delete")]
@@ -113,23 +102,6 @@ impl Table {
             .map(|removed| parse(merged(&self.record, removed)))
             .collect()
     }
-
-    /// The case as a driver reads it.
-    pub(crate) fn call(&self, scheme: Scheme, case: &Case) -> Value {
-        let caller = case.caller.as_deref().unwrap_or("actor");
-        let credential = &self.credentials[&scheme][caller];
-        let auth = match scheme {
-            Scheme::Webhook => json!({"user": credential.user, "secret": credential.secret}),
-            Scheme::OAuth => json!({"token": credential.token}),
-        };
-        match &case.commands {
-            None => json!({"auth": auth, "method": case.method, "params": case.params}),
-            Some(commands) => {
-                let commands: Vec<_> = commands.iter().map(command).collect();
-                json!({"auth": auth, "halt": case.halt, "commands": commands})
-            }
-        }
-    }
 }
 
 fn command((id, what): &(Value, Value)) -> Value {
@@ -140,6 +112,22 @@ fn command((id, what): &(Value, Value)) -> Value {
 }
 
 impl Case {
+    /// Who calls.
+    pub(crate) fn caller(&self) -> &str {
+        self.caller.as_deref().unwrap_or("actor")
+    }
+
+    /// The case as a driver reads it.
+    pub(crate) fn call(&self, auth: &Value) -> Value {
+        match &self.commands {
+            None => json!({"auth": auth, "method": self.method, "params": self.params}),
+            Some(commands) => {
+                let commands: Vec<_> = commands.iter().map(command).collect();
+                json!({"auth": auth, "halt": self.halt, "commands": commands})
+            }
+        }
+    }
+
     /// Verifies that a client showed what it shows of the expected answer.
     pub(crate) fn verify(&self, lens: &Lens, saw: &Value) -> Result<(), String> {
         let expected = self.expected(lens);
@@ -166,7 +154,7 @@ impl Case {
 
     fn shown<'a>(&self, lens: &'a Lens) -> &'a [String] {
         match (self.sees.contains_key("error"), &self.commands) {
-            (true, _) if self.caller.is_some() => &lens.rejected,
+            (true, _) if self.rejected => &lens.rejected,
             (true, _) => &lens.refused,
             (false, Some(_)) if self.sees.contains_key("result_error") => &lens.batch_refused,
             (false, Some(_)) => &lens.batch,

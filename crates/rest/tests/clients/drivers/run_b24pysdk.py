@@ -1,6 +1,6 @@
 """b24pysdk: https only. An error is an exception of a class of its own, with the code in it."""
 
-from b24pysdk import BitrixToken, BitrixWebhook
+from b24pysdk import BitrixApp, BitrixToken, BitrixWebhook
 from b24pysdk.api.requests import BitrixAPIBatchRequest, BitrixAPIRequest
 from b24pysdk.errors import BitrixAPIError
 
@@ -21,7 +21,9 @@ CLASSES_BY_STATUS = {400: "BitrixAPIBadRequest", 403: "BitrixAPIForbidden", 404:
 def connect(base, auth):
     domain = base.removeprefix("https://")
     if "token" in auth:
-        return BitrixToken(domain=domain, auth_token=auth["token"])
+        # A token without an application would be taken for a webhook.
+        app = BitrixApp(client_id="none", client_secret="none")
+        return BitrixToken(domain=domain, auth_token=auth["token"], bitrix_app=app)
     return BitrixWebhook(domain=domain, webhook_token=f"{auth['user']}/{auth['secret']}")
 
 
