@@ -7,6 +7,7 @@
 mod apply;
 mod args;
 mod console;
+mod credentials;
 mod demo;
 mod edit;
 mod explain;
@@ -62,5 +63,7 @@ fn run(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(store, args, console),
         Command::Apply { file } => apply::run(store, file, console),
         Command::Log { after } => log::run(store, *after, console),
+        Command::Webhook(webhook) => webhook.run(console),
+        Command::Token(token) => token.run(console),
     }
 }

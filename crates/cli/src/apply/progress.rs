@@ -17,15 +17,15 @@ impl Progress {
         let (bar, template) = match file.size() {
             Some(size) => (
                 ProgressBar::new(size),
-                "{bar:30} {percent:>3} %  {msg} lines  {elapsed}, {eta} left",
+                "{bar:30} {percent:>3} %  line {msg}  {eta} left",
             ),
             // Nobody needs to be told what they type themselves.
             None if io::stdin().is_terminal() => (ProgressBar::hidden(), ""),
-            None => (ProgressBar::no_length(), "{spinner} {msg} lines  {elapsed}"),
+            None => (ProgressBar::no_length(), "{spinner} line {msg}  {elapsed}"),
         };
         let style = ProgressStyle::with_template(template).expect("the template is well formed");
         Self {
-            bar: bar.with_style(style),
+            bar: bar.with_style(style).with_message("0"),
         }
     }
 

@@ -84,11 +84,11 @@ fn remove_prints_the_chat_or_refuses_with_the_code() {
         let before = place.export();
         let ran = place.run(&format!("remove {arguments}"));
         match expected {
-            Ok(chat) => drop(ran.succeeded().answered(format!("{chat}\n"))),
+            Ok(chat) => drop(ran.succeeded().answered(&format!("{chat}\n"))),
             Err((_, code)) => {
                 ran.ended(1)
                     .said(&format!("refused: {code}: "))
-                    .answered(String::new());
+                    .answered("");
                 assert_eq!(place.export(), before, "{arguments}");
             }
         }
@@ -166,9 +166,7 @@ fn an_empty_argument_is_absent_and_not_missing() {
     };
     remove("", "").ended(1).said("refused: CRM_CHAT_EMPTY_USER");
     remove("12", " ").ended(1).said("refused: ERROR_ARGUMENT");
-    remove(" 12\n", "")
-        .succeeded()
-        .answered("8773\n".to_owned());
+    remove(" 12\n", "").succeeded().answered("8773\n");
 }
 
 #[test]
@@ -245,7 +243,7 @@ fn a_store_error_after_the_deciding_rule_is_unknown_and_before_it_fails() {
         ran.ended(3)
             .said("error: cannot ")
             .said("no such table: removers")
-            .answered(String::new());
+            .answered("");
     }
 }
 
@@ -280,11 +278,11 @@ fn the_log_has_each_change_once_and_goes_on_where_a_reader_left() {
     place
         .run(&format!("log --after {last}"))
         .succeeded()
-        .answered(String::new());
+        .answered("");
     place
         .run(&format!("log --after {}", u64::MAX))
         .succeeded()
-        .answered(String::new());
+        .answered("");
 }
 
 #[test]

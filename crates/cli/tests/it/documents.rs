@@ -33,10 +33,7 @@ fn an_export_is_laid_out_one_line_an_entry() {
   ]
 }
 "#;
-    place
-        .run("export")
-        .succeeded()
-        .answered(expected.to_owned());
+    place.run("export").succeeded().answered(expected);
 }
 
 #[test]
@@ -55,10 +52,7 @@ fn an_import_replaces_everything_and_tells_what() {
     let place = Place::holding(WORLD);
     let small = r#"{"users": [{"id": 3, "active": true}], "messenger_installed": false}"#;
     place.write("small.json", small);
-    let ran = place
-        .run("import small.json")
-        .succeeded()
-        .answered(String::new());
+    let ran = place.run("import small.json").succeeded().answered("");
     ran.said("imported 1 user, 0 chats with 0 members, 0 links and 0 log records into sqlite:crm-chat.db");
     let content = place.content();
     assert_eq!(
@@ -106,10 +100,7 @@ fn a_broken_document_is_refused_at_its_place_and_changes_nothing() {
     let (fresh, kept) = (Place::empty(), Place::holding(WORLD));
     let before = kept.export();
     for (document, said) in cases {
-        let ran = fresh
-            .feed("import", document)
-            .ended(2)
-            .answered(String::new());
+        let ran = fresh.feed("import", document).ended(2).answered("");
         ran.said("error: cannot import standard input: ")
             .said(said)
             .said("hint: nothing was imported");

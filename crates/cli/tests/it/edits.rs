@@ -54,7 +54,7 @@ fn changes_are_made_in_order() {
     place
         .run("edit changes")
         .succeeded()
-        .answered(String::new())
+        .answered("")
         .said("applied 5 changes");
     let content = place.content();
     assert_eq!(
@@ -117,10 +117,7 @@ fn the_first_bad_line_ends_it_and_what_came_before_stays() {
         lines.extend_from_slice(b"\n");
         lines.extend_from_slice(line);
         lines.extend_from_slice(b"\n{\"join\": {\"chat\": 9, \"user\": 51}}\n");
-        let ran = place
-            .feed("edit", lines)
-            .ended(*status)
-            .answered(String::new());
+        let ran = place.feed("edit", lines).ended(*status).answered("");
         ran.said(said).said("hint: line 1 was the last applied");
         assert_eq!(
             place.content()["chats"][0]["members"],
@@ -151,7 +148,7 @@ fn what_no_refusal_of_a_removal_touches_an_edit_changes() {
     edit(r#"{"activate_user": {"user": 40}}"#);
     remove(2, 40).succeeded();
     edit(r#"{"link": {"entity": {"type": "deal", "id": 288}, "chat": 9}}"#);
-    remove(1, 12).succeeded().answered("9\n".to_owned());
+    remove(1, 12).succeeded().answered("9\n");
     edit(r#"{"revoke_access": {"user": 2, "entity": {"type": "deal", "id": 288}}}"#);
     remove(2, 12).ended(1).said("refused: ACCESS_DENIED");
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod apply;
+mod credentials;
 mod documents;
 mod edits;
 mod kill;

@@ -1,6 +1,5 @@
 //! A folder of its own for each test, and the program in it.
 
-use std::fmt::Debug;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -65,6 +64,7 @@ impl Place {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("CRM_CHAT_STORE")
+            .env_remove("CRM_CHAT_CREDENTIALS")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -144,8 +144,8 @@ impl Ran {
 
     /// Checks what was printed as an answer.
     #[track_caller]
-    pub(crate) fn answered(self, out: impl PartialEq<String> + Debug) -> Self {
-        assert!(out == self.out, "expected {out:?}, got {self:?}");
+    pub(crate) fn answered(self, out: &str) -> Self {
+        assert_eq!(self.out, out, "{self:?}");
         self
     }
 

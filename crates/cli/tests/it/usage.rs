@@ -88,7 +88,7 @@ fn bad_usage_is_explained_and_exits_with_2() {
     ];
     let place = Place::holding(WORLD);
     for (line, said) in cases {
-        place.run(line).ended(2).said(said).answered(String::new());
+        place.run(line).ended(2).said(said).answered("");
     }
     place
         .run_with([])
@@ -108,10 +108,7 @@ fn only_import_creates_a_store() {
             .said("hint: `crm-chat import");
         assert_eq!(place.files(), [] as [&str; 0], "{line}");
     }
-    place
-        .feed("import", WORLD)
-        .succeeded()
-        .answered(String::new());
+    place.feed("import", WORLD).succeeded().answered("");
     assert!(place.files().contains(&"crm-chat.db".to_owned()));
     for line in READY {
         place.run(line).succeeded();

@@ -1,3 +1,7 @@
-//! What the server and its credentials must do.
+//! The REST method on the wire.
 
+mod batches;
 mod credentials;
+mod fuzz;
+mod golden;
+mod support;

@@ -168,16 +168,6 @@ fn a_folder_that_is_missing_is_unavailable() {
     assert_eq!(place.content(), []);
 }
 
-#[test]
-fn names_that_sqlite_takes_for_something_else_are_files() {
-    let place = Place::new();
-    for name in [":memory:", "file:x.db?mode=memory", "ö ä%41.db"] {
-        let file = place.0.path().join(name);
-        drop(block_on(SqliteCredentials::open_or_create(&file)).unwrap());
-        assert!(file.metadata().unwrap().len() > 0, "{name}");
-    }
-}
-
 /// Opens a file that must be refused, and checks that its folder is as it was.
 #[track_caller]
 fn check_refused(place: &Place, kind: StoreErrorKind, because: &str) {
@@ -281,6 +271,28 @@ fn what_cannot_be_read_is_corrupt_and_named() {
         assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{}", error.report());
         assert!(error.report().contains(told), "{}", error.report());
     }
+}
+
+#[test]
+fn a_row_that_is_found_but_does_not_match_grants_nothing() {
+    let place = Place::new();
+    let store = place.create();
+    let hook = add_webhook(&store, 1);
+    let connection = Connection::open(place.file()).unwrap();
+    let read = "SELECT proof FROM credentials";
+    let proof: [u8; 32] = connection.query_row(read, [], |row| row.get(0)).unwrap();
+    let said_with = |proof: [u8; 32]| {
+        let write = "UPDATE credentials SET proof = ?1";
+        connection.execute(write, [proof]).unwrap();
+        webhook(&store, 1, hook.secret.expose())
+    };
+    for at in [0, 15, 16, 31] {
+        let mut other = proof;
+        other[at] ^= 1;
+        assert_eq!(said_with(other), Said::Invalid, "byte {at}");
+    }
+    assert_eq!(said_with([0; 32]), Said::Invalid);
+    assert_eq!(said_with(proof), Said::Granted(grant(&hook)));
 }
 
 #[test]

