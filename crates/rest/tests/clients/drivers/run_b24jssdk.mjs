@@ -1,16 +1,16 @@
 // @bitrix24/b24jssdk: the webhook over https only. It folds an error into a code, a status and a message.
 
-import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 
-const { B24Hook, B24OAuth, AjaxError, B24HelperManager } = createRequire(`${process.env.PACKAGES}/`)('@bitrix24/b24jssdk')
+const sdk = `${process.env.PACKAGES}/node_modules/@bitrix24/b24jssdk/dist/esm/index.mjs`
+const { B24Hook, B24OAuth, AjaxError, B24HelperManager } = await import(sdk)
 const [, base] = process.argv.slice(2)
 const tell = saw => console.log(JSON.stringify(saw))
 
 function connect(auth) {
   if (auth.token === undefined) return B24Hook.fromWebhookUrl(`${base}/rest/${auth.user}/${auth.secret}`)
   const granted = { expires: Date.now() / 1000 + 3600, expires_in: 3600, scope: 'imopenlines', status: 'L' }
-  const endpoints = { client_endpoint: `${base}/rest`, server_endpoint: `${base}/oauth/rest/` }
+  const endpoints = { client_endpoint: `${base}/rest/`, server_endpoint: `${base}/oauth/rest/` }
   const b24 = new B24OAuth(
     {
       domain: new URL(base).host,
