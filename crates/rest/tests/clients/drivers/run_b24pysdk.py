@@ -1,6 +1,6 @@
 """b24pysdk: https only. An error is an exception of a class of its own, with the code in it."""
 
-from b24pysdk import BitrixApp, BitrixToken, BitrixWebhook
+from b24pysdk import BitrixApp, BitrixToken, BitrixWebhook, Client
 from b24pysdk.api.requests import BitrixAPIBatchRequest, BitrixAPIRequest
 from b24pysdk.errors import BitrixAPIError
 
@@ -27,10 +27,18 @@ def connect(base, auth):
     return BitrixWebhook(domain=domain, webhook_token=f"{auth['user']}/{auth['secret']}")
 
 
+def remove(client, CRM_ENTITY_TYPE, CRM_ENTITY, USER_ID, **chat):
+    """The client has a function for the method, which asks for three of the parameters."""
+    chat = {name.lower(): value for name, value in chat.items()}
+    return client.imopenlines.crm.chat.user.delete(CRM_ENTITY_TYPE, CRM_ENTITY, USER_ID, **chat)
+
+
 async def see(base, call):
     token = connect(base, call["auth"])
 
     def request(method, params):
+        if method.endswith(".delete") and len(params) >= 3:
+            return remove(Client(token), **params)
         return BitrixAPIRequest(bitrix_token=token, api_method=method, params=params)
 
     try:
