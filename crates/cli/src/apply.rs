@@ -6,7 +6,7 @@ mod request;
 use std::io::{self, Read};
 use std::iter;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use crm_chat_domain::{Answer, StoreError, StoreErrorKind, remove_users};
 use crm_chat_sqlite::Sqlite;
@@ -54,7 +54,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let input = file.open(console)?;
     let store = store.open()?;
-    let asks = read_ahead(input);
+    let (asks, reader) = read_ahead(input);
     let mut answering = Answering {
         store,
         progress: Progress::new(file),
@@ -78,13 +78,14 @@ pub(crate) fn run(
                 .with_hint(last_of(answering.last, "answered")));
         }
     }
+    reader.join().expect("the reader does not panic");
     Ok(())
 }
 
 /// Reads and parses in another thread, so that to wait for a line is not to wait for a commit. A failure comes last.
-fn read_ahead(input: impl Read + Send + 'static) -> Receiver<io::Result<Ask>> {
+fn read_ahead(input: impl Read + Send + 'static) -> (Receiver<io::Result<Ask>>, JoinHandle<()>) {
     let (sender, receiver) = sync_channel(AHEAD);
-    thread::spawn(move || {
+    let reader = thread::spawn(move || {
         let mut lines = Lines::new(input);
         let mut next = || Ok(lines.next()?.map(|line| Ask::read(&line)));
         while let Some(ask) = next().transpose() {
@@ -94,7 +95,7 @@ fn read_ahead(input: impl Read + Send + 'static) -> Receiver<io::Result<Ask>> {
             }
         }
     });
-    receiver
+    (receiver, reader)
 }
 
 struct Answering {

@@ -2,7 +2,6 @@
 
 mod layout;
 
-use crm_chat_domain::StoreError;
 use futures_lite::future::block_on;
 use serde::Serialize;
 
@@ -17,7 +16,7 @@ store. One line a user, chat, link and so on, in a fixed order: two exports
 compare well with `diff`.";
 
 pub(crate) fn run(store: &StoreUrl, console: &mut Console<'_>) -> Result<(), Failure> {
-    let snapshot = block_on(store.open()?.dump()).map_err(|error: StoreError| error)?;
+    let snapshot = block_on(store.open()?.dump())?;
     let mut json = serde_json::Serializer::with_formatter(&mut console.out, Layout::default());
     snapshot
         .serialize(&mut json)

@@ -15,7 +15,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A rule, or the store's own order, said no.
+    /// A rule said no, or a single change names what is not there.
     pub(crate) fn refused(message: impl fmt::Display) -> Self {
         Self::new(1, format!("refused: {message}"))
     }

@@ -1,7 +1,28 @@
 //! [mockall] mocks of the ports.
 //!
-//! Put four of them into a [`Composed`](crm_chat_domain::Composed) for a whole transaction, or expect everything of one
-//! [`MockTransaction`].
+//! Four of them make a [`MockTransaction`], and a [`MockStore`] hands out those that a test prepared. Like every mock,
+//! they panic at a call that was not expected, `announce` and `backoff` among them.
+//!
+//! ```
+//! use crm_chat_conformance::mocks::{MockStore, MockTransaction};
+//! use crm_chat_domain::{Removal, UserId, remove_user};
+//!
+//! # futures_lite::future::block_on(async {
+//! let mut store = MockStore::new();
+//! store.expect_begin().return_once(|| {
+//!     let mut tx = MockTransaction::default();
+//!     tx.chats.expect_announce().return_const(());
+//!     tx.chats.expect_messenger_installed().return_once(|| Ok(false));
+//!     tx.chats.expect_commit().return_once(|| Ok(()));
+//!     Ok(tx)
+//! });
+//!
+//! let removal = Removal::new("deal:288".parse()?, UserId::try_from(12_i64)?);
+//! let refusal = remove_user(&store, UserId::try_from(1_i64)?, &removal).await.unwrap_err();
+//! assert_eq!(refusal.to_string(), "the messenger is not installed");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
 
 use crm_chat_domain::{
     Change, ChatId, ChatRepo, CrmRepo, Entity, Permissions, Removal, Role, Store, StoreError,
@@ -56,7 +77,7 @@ mock! {
     }
 }
 
-/// A whole transaction of mocks.
+/// A whole transaction of mocks. By default, nothing is expected of any.
 pub type MockTransaction =
     crm_chat_domain::Composed<MockChatRepo, MockCrmRepo, MockUserRepo, MockPermissions>;
 

@@ -115,8 +115,7 @@ macro_rules! id {
         #[cfg(feature = "serde")]
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let value = i64::deserialize(deserializer)?;
-                Self::try_from(value).map_err(serde::de::Error::custom)
+                deserializer.deserialize_i64(de::Id).map(Self)
             }
         }
     };
@@ -142,4 +141,34 @@ id! {
 id! {
     /// Identifies a CRM entity among those of its [kind](crate::EntityKind).
     EntityId
+}
+
+#[cfg(feature = "serde")]
+mod de {
+    use std::fmt;
+    use std::num::NonZeroI64;
+
+    use serde::de::{Error, Unexpected, Visitor};
+
+    /// Reads an integer, and says of anything else what an id must be.
+    pub(super) struct Id;
+
+    impl Visitor<'_> for Id {
+        type Value = NonZeroI64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "an id, a whole number from 1 to {}", i64::MAX)
+        }
+
+        fn visit_i64<E: Error>(self, value: i64) -> Result<NonZeroI64, E> {
+            NonZeroI64::new(value)
+                .filter(|value| value.is_positive())
+                .ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &self))
+        }
+
+        fn visit_u64<E: Error>(self, value: u64) -> Result<NonZeroI64, E> {
+            let id = i64::try_from(value).ok().and_then(NonZeroI64::new);
+            id.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
+        }
+    }
 }

@@ -62,6 +62,13 @@ impl From<i64> for Input {
     }
 }
 
+/// So that a literal can be an input: `12.into()`.
+impl From<i32> for Input {
+    fn from(value: i32) -> Self {
+        i64::from(value).into()
+    }
+}
+
 impl From<f64> for Input {
     fn from(value: f64) -> Self {
         if value == 0.0 {
@@ -106,7 +113,7 @@ mod de {
 
     /// The key under which `serde_json` hands over a number's text if any crate of the build switched its feature
     /// `arbitrary_precision` on. Without this, such a build would take every number for a map, and no request would
-    /// ever name a user.
+    /// ever name a user. Whoever writes such a map by hand has written the number.
     const NUMBER_TEXT: &str = "$serde_json::private::Number";
 
     impl<'de> Deserialize<'de> for Input {
@@ -188,27 +195,30 @@ mod de {
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Input, A::Error> {
-            let Some(key) = map.next_key::<String>()? else {
+            let Some(key) = map.next_key::<Input>()? else {
                 return Ok(Input::Absent);
             };
-            if key == NUMBER_TEXT {
-                return Ok(number(&map.next_value::<String>()?));
+            let mut input = Input::Other;
+            if matches!(key, Input::Text(key) if key == NUMBER_TEXT) {
+                if let Input::Text(text) = map.next_value()? {
+                    input = number(&text);
+                }
+            } else {
+                map.next_value::<IgnoredAny>()?;
             }
-            map.next_value::<IgnoredAny>()?;
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(Input::Other)
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                input = Input::Other;
+            }
+            Ok(input)
         }
     }
 
-    /// Classifies a JSON number by its text.
-    pub(super) fn number(text: &str) -> Input {
-        let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
-        if !mantissa.contains(|digit: char| matches!(digit, '1'..='9')) {
-            Input::Absent
-        } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            text.parse().map_or(Input::Other, Input::Number)
-        } else {
-            Input::Other
+    /// Classifies a JSON number by its text, as it would be if it came as a number.
+    fn number(text: &str) -> Input {
+        let whole = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if whole => Input::Number(number),
+            _ => text.parse::<f64>().map_or(Input::Other, Input::from),
         }
     }
 }

@@ -50,3 +50,13 @@ pub use snapshot::{
 pub use store::{Store, Transaction, UnitOfWork};
 pub use store_error::{StoreError, StoreErrorKind};
 pub use timestamp::{InvalidTimestamp, Timestamp};
+
+/// The pages of the repository whose examples must compile.
+#[cfg(all(doctest, feature = "serde"))]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/embedding.md")]
+    struct Embedding;
+}

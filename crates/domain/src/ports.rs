@@ -1,10 +1,4 @@
 //! The four ports: what the rules ask of the storage, and the one write.
-//!
-//! Each question is asked with its whole context, at most once for each removal, and never cached by the core. Absence
-//! is data (`Option`, `bool`); an error is for a question that could not be answered.
-//!
-//! Implement the methods as plain `async fn`. Keep what is not `Send` (a driver's statement, a cell) in a sync helper
-//! that returns before the next `.await`, or the compiler will refuse the implementation.
 
 use std::future::Future;
 

@@ -9,7 +9,7 @@ use crate::{ChatId, Entity, UserId};
 ///
 /// # fn main() -> Result<(), crm_chat_domain::InvalidId> {
 /// let removal = Removal::new(Entity::new(EntityKind::Deal, 288)?, 12.try_into()?)
-///     .from_chat(8773.try_into()?)
+///     .in_chat(8773.try_into()?)
 ///     .if_absent(IfAbsent::Accept);
 /// # Ok(())
 /// # }
@@ -41,7 +41,7 @@ impl Removal {
 
     /// Names the chat.
     #[must_use]
-    pub const fn from_chat(self, chat: ChatId) -> Self {
+    pub const fn in_chat(self, chat: ChatId) -> Self {
         Self {
             chat: Some(chat),
             ..self

@@ -14,7 +14,7 @@ use crate::{IfAbsent, Input, Refusal, Removal};
 ///
 /// let request = Request {
 ///     crm_entity_type: "deal".into(),
-///     crm_entity: 288_u64.into(),
+///     crm_entity: 288.into(),
 ///     user_id: "12abc".into(),
 ///     ..Request::default()
 /// };

@@ -10,6 +10,7 @@ use crate::{ChatRepo, CrmRepo, Permissions, Removal, StoreError, UserId, UserRep
 /// An implementation:
 /// - MUST roll back when it is dropped before `commit` was first polled, and leave no lock behind;
 /// - MUST, when a `commit` is dropped after it was first polled, leave the transaction whole or absent;
+/// - MUST fail the `commit` of a transaction that the storage has aborted, whatever was answered meanwhile;
 /// - MUST make the transactions serialisable, those that only read among them.
 pub trait UnitOfWork: Send + Sized {
     /// Says what is about to be asked, so that a networked backend may fetch it in one go. Does nothing by default.
@@ -35,6 +36,12 @@ pub trait UnitOfWork: Send + Sized {
 }
 
 /// A unit of work that answers the four ports. Implemented for every type that can be one.
+///
+/// Each question is asked with its whole context, at most once for each removal, and never cached by the core. Absence
+/// is data (`Option`, `bool`); an error is for a question that could not be answered.
+///
+/// Implement the methods of the ports as plain `async fn`. Keep what is not `Send` (a driver's statement, a cell) in a
+/// sync helper that returns before the next `.await`, or the compiler will refuse the implementation.
 pub trait Transaction: UnitOfWork + ChatRepo + CrmRepo + UserRepo + Permissions {}
 
 impl<T: UnitOfWork + ChatRepo + CrmRepo + UserRepo + Permissions> Transaction for T {}

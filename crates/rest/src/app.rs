@@ -23,7 +23,7 @@ use crate::rate::Buckets;
 use crate::telemetry::{self, Ended, Telemetry};
 use crate::time::{Clock, Time};
 use crate::value::{Array, Value};
-use crate::{Credentials, Grant, Options, authentication, parameters};
+use crate::{Credentials, Grant, Options, authentication, openapi, parameters};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -91,6 +91,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
                 app.telemetry.render(app.gate.inside()),
             )
                 .into_response(),
+            "/openapi.json" => json(StatusCode::OK, &openapi::describe::<S>()),
             _ => app.call(request).await,
         }
     }

@@ -91,8 +91,8 @@ impl Failure {
             Self::Verb => (StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST),
             Self::RateLimited => (StatusCode::SERVICE_UNAVAILABLE, "QUERY_LIMIT_EXCEEDED"),
             Self::Overloaded | Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, OVERLOAD_LIMIT),
-            Self::BatchTooLong(_) => (StatusCode::BAD_REQUEST, "ERROR_BATCH_LENGTH_EXCEEDED"),
-            Self::BatchInBatch => (StatusCode::BAD_REQUEST, "ERROR_BATCH_METHOD_NOT_ALLOWED"),
+            Self::BatchTooLong(_) => (StatusCode::BAD_REQUEST, BATCH_TOO_LONG),
+            Self::BatchInBatch => (StatusCode::BAD_REQUEST, BATCH_IN_BATCH),
             Self::Store(error) => match status_of(error) {
                 StatusCode::SERVICE_UNAVAILABLE => {
                     (StatusCode::SERVICE_UNAVAILABLE, OVERLOAD_LIMIT)
@@ -122,21 +122,25 @@ impl Failure {
         }
     }
 
-    /// Returns every status with every code that a single call may be answered with, but for the third version's.
-    pub(crate) fn documented() -> impl Iterator<Item = (u16, &'static str)> {
-        let refusals = Rule::ALL.into_iter();
-        let refusals = refusals.filter_map(|rule| Some((rule.status(), rule.code()?)));
-        refusals.chain(OWN)
+    /// Returns the status and the code of every refusal.
+    pub(crate) fn refusals() -> impl Iterator<Item = (u16, &'static str)> {
+        let rules = Rule::ALL.into_iter();
+        rules.filter_map(|rule| Some((rule.status(), rule.code()?)))
     }
 }
 
 const VERSION_THREE: &str = "BITRIX_REST_V3_EXCEPTION_METHODNOTFOUNDEXCEPTION";
+const BATCH_TOO_LONG: &str = "ERROR_BATCH_LENGTH_EXCEEDED";
+const BATCH_IN_BATCH: &str = "ERROR_BATCH_METHOD_NOT_ALLOWED";
 const INVALID_REQUEST: &str = "INVALID_REQUEST";
 const OVERLOAD_LIMIT: &str = "OVERLOAD_LIMIT";
 const INTERNAL_SERVER_ERROR: &str = "INTERNAL_SERVER_ERROR";
 
+/// The codes that only a command of a batch may end in.
+pub(crate) const OF_COMMANDS: [&str; 2] = [BATCH_TOO_LONG, BATCH_IN_BATCH];
+
 /// The statuses and codes that are no refusals of the rules.
-const OWN: [(u16, &str); 13] = [
+pub(crate) const OWN: [(u16, &str); 13] = [
     (401, "NO_AUTH_FOUND"),
     (401, "INVALID_CREDENTIALS"),
     (401, "invalid_token"),

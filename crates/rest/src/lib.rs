@@ -9,6 +9,7 @@ mod credentials;
 mod failure;
 mod gate;
 mod methods;
+mod openapi;
 mod options;
 mod parameters;
 mod rate;

@@ -46,7 +46,7 @@ impl Clock {
 }
 
 /// When a call began and ended, and how long it took.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Time {
     /// When the call began, in Unix seconds.
     start: f64,
@@ -57,10 +57,8 @@ pub(crate) struct Time {
     /// How long the method itself took, in seconds.
     processing: f64,
     /// When the call began.
-    #[schema(format = DateTime)]
     date_start: String,
     /// When it ended.
-    #[schema(format = DateTime)]
     date_finish: String,
     /// When `operating` starts anew, in whole Unix seconds.
     operating_reset_at: u64,

@@ -54,10 +54,6 @@ impl Array {
         self.entries.is_empty()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.entries.get(key)
     }

@@ -40,11 +40,12 @@ impl fmt::Display for Cause {
             (_, SQLITE_READONLY_DIRECTORY) => {
                 f.write_str("its folder cannot be written, and the journal lies beside the file")
             }
-            (ErrorCode::CannotOpen, _) => write!(
-                f,
-                "{} (code {code}): is it in a folder that exists and can be written?",
-                self.0
-            ),
+            (ErrorCode::CannotOpen, _) => {
+                write!(
+                    f,
+                    "SQLite cannot open it (code {code}): is its folder there, and can it be written?"
+                )
+            }
             (ErrorCode::DiskFull, _) => write!(
                 f,
                 "the disk is full (code {code}): free some space and try again"

@@ -12,7 +12,9 @@ use crate::migrate::{APPLICATION_ID, LATEST};
 pub(crate) enum Found {
     /// There is no file.
     Nothing,
-    /// An empty file, or a store of a version that can be worked with.
+    /// An empty file.
+    Empty,
+    /// A store of a version that can be worked with.
     Usable,
     /// A store of a newer version.
     Newer(u32),
@@ -38,7 +40,7 @@ pub(crate) fn look(path: &Path) -> std::io::Result<Found> {
 
 fn judge(header: &[u8]) -> Found {
     if header.is_empty() {
-        return Found::Usable;
+        return Found::Empty;
     }
     // https://www.sqlite.org/fileformat2.html#the_database_header
     let number = |at: usize| {

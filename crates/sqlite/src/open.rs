@@ -52,7 +52,7 @@ impl Options {
         }
     }
 
-    /// Says whether to create a store where there is no file; true by default. Folders are not created.
+    /// Says whether to create a store where there is no file, or an empty one; true by default. Folders are not created.
     pub const fn create(self, create: bool) -> Self {
         Self { create, ..self }
     }
@@ -126,7 +126,8 @@ impl Options {
     fn check(&self, path: &Path) -> Result<(), StoreError> {
         match file::look(path).map_err(unreachable)? {
             Found::Nothing if !self.create => Err(unreachable("there is no such file")),
-            Found::Nothing | Found::Usable => Ok(()),
+            Found::Empty if !self.create => Err(unreachable("the file is empty")),
+            Found::Nothing | Found::Empty | Found::Usable => Ok(()),
             Found::Newer(version) => Err(migrate::newer(version)),
             Found::Foreign => Err(migrate::foreign()),
             Found::NoDatabase => Err(StoreError::new(

@@ -1,7 +1,10 @@
 //! `apply`.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout};
+use std::process::{Child, ChildStdin};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -252,31 +255,43 @@ fn many_lines_are_all_answered_in_order() {
 /// A running `apply` that is fed and read line by line.
 pub(crate) struct Conversation {
     pub(crate) child: Child,
-    pub(crate) ask: ChildStdin,
-    pub(crate) answers: BufReader<ChildStdout>,
+    pub(crate) ask: Option<ChildStdin>,
+    answers: Receiver<String>,
 }
 
 impl Conversation {
     pub(crate) fn with(place: &Place) -> Self {
         let mut child = place.start("apply");
-        let (ask, answers) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (ask, answers) = (child.stdin.take(), child.stdout.take().unwrap());
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            let lines = BufReader::new(answers).lines();
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
         Self {
             child,
             ask,
-            answers: BufReader::new(answers),
+            answers: receiver,
         }
     }
 
-    /// Reads one answer, if there is one still to come.
+    /// Reads one answer, if there is one still to come. An answer that never comes is a failure and no endless test.
     pub(crate) fn answer(&mut self) -> Option<Value> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        line.ends_with('\n')
-            .then(|| told(&serde_json::from_str(&line).unwrap()))
+        match self.answers.recv_timeout(Duration::from_mins(1)) {
+            Ok(line) => Some(told(&serde_json::from_str(&line).unwrap())),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no answer comes while the input is open"),
+        }
     }
 
     fn say(&mut self, line: &str) -> Value {
-        self.ask.write_all(line.as_bytes()).unwrap();
+        self.ask
+            .as_mut()
+            .unwrap()
+            .write_all(line.as_bytes())
+            .unwrap();
         self.answer().unwrap()
     }
 }
@@ -300,7 +315,7 @@ fn an_answer_comes_while_the_input_is_open_and_nobody_is_kept_waiting() {
         .succeeded();
     assert_eq!(apply.say("half a line\n"), json!("INVALID_REQUEST"));
     assert_eq!(apply.say(&leave(3)), json!(1));
-    drop(apply.ask);
+    apply.ask = None;
     assert!(apply.child.wait().unwrap().success());
 }
 
@@ -316,10 +331,11 @@ fn a_store_that_fails_midway_ends_it_and_says_where() {
     // What the line alone decides is answered all the same, up to the first that needs the store.
     apply
         .ask
+        .as_mut()
+        .unwrap()
         .write_all(format!("\n!\n{}{}", leave(0), leave(3)).as_bytes())
         .unwrap();
-    drop(apply.ask);
-    apply.ask = place.start("log").stdin.take().unwrap();
+    apply.ask = None;
     assert_eq!(apply.answer(), Some(json!("INVALID_REQUEST")));
     assert_eq!(apply.answer(), Some(json!("CRM_CHAT_EMPTY_USER")));
     assert_eq!(apply.answer(), None);

@@ -7,4 +7,5 @@ mod documents;
 mod edits;
 mod kill;
 mod place;
+mod serve;
 mod usage;

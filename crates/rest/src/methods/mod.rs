@@ -2,6 +2,7 @@
 
 mod batch;
 mod references;
+pub(crate) mod schema;
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -63,7 +64,11 @@ pub(crate) struct Method<S> {
     /// What it does, as a sentence without a full stop.
     pub(crate) summary: &'static str,
     /// The scope that the credentials must have.
-    scope: Option<&'static str>,
+    pub(crate) scope: Option<&'static str>,
+    /// Describes its parameters: a map of JSON schemas.
+    pub(crate) parameters: fn() -> Json,
+    /// Describes its result: a JSON schema.
+    pub(crate) result: fn() -> Json,
     run: for<'a> fn(&'a Context<'a, S>, &'a Array) -> Running<'a>,
 }
 
@@ -74,42 +79,56 @@ impl<S: Store + 'static> Method<S> {
             name: "imopenlines.crm.chat.user.delete",
             summary: "Removes a user from a chat of a CRM entity",
             scope: Some(SCOPE),
+            parameters: schema::removal,
+            result: schema::chat,
             run: |context, parameters| Box::pin(delete(context, parameters)),
         },
         Self {
             name: "batch",
             summary: "Calls up to 50 methods, one after another",
             scope: None,
+            parameters: schema::commands,
+            result: schema::batch,
             run: |context, parameters| Box::pin(batch::run(context, parameters)),
         },
         Self {
             name: "server.time",
             summary: "Tells the time",
             scope: None,
+            parameters: schema::none,
+            result: schema::date,
             run: |_, _| at_once(json!(time::now())),
         },
         Self {
             name: "scope",
             summary: "Lists the scopes of the credentials, or with `full` all there are",
             scope: None,
+            parameters: schema::full,
+            result: schema::names,
             run: |context, parameters| at_once(scopes(context, parameters)),
         },
         Self {
             name: "methods",
             summary: "Lists the methods",
             scope: None,
+            parameters: schema::none,
+            result: schema::names,
             run: |_, _| at_once(Self::ALL.iter().map(|method| method.name).collect()),
         },
         Self {
             name: "method.get",
             summary: "Tells whether the method `name` exists and may be called by the credentials",
             scope: None,
+            parameters: schema::name,
+            result: schema::availability,
             run: |context, parameters| at_once(about::<S>(context, parameters)),
         },
         Self {
             name: "profile",
             summary: "Tells who calls",
             scope: None,
+            parameters: schema::none,
+            result: schema::profile,
             // Whoever is not active was turned away before.
             run: |context, _| {
                 at_once(json!({"ID": context.grant.user.to_string(), "ACTIVE": true}))
@@ -119,6 +138,8 @@ impl<S: Store + 'static> Method<S> {
             name: "app.info",
             summary: "Tells what serves the methods",
             scope: None,
+            parameters: schema::none,
+            result: schema::application,
             run: |context, _| at_once(application(context)),
         },
     ];

@@ -27,15 +27,12 @@ fn replace(text: &str, results: &[(String, Json)]) -> String {
         let (before, reference) = rest.split_at(start);
         replaced.push_str(before);
         let (keys, length) = keys(reference);
-        match look_up(&keys, results) {
-            Some(value) => {
-                replaced.push_str(&value);
-                rest = &reference[length..];
-            }
-            None => {
-                replaced.push_str(START);
-                rest = &reference[START.len()..];
-            }
+        if let Some(value) = look_up(&keys, results) {
+            replaced.push_str(&value);
+            rest = &reference[length..];
+        } else {
+            replaced.push_str(START);
+            rest = &reference[START.len()..];
         }
     }
     replaced + rest

@@ -22,19 +22,16 @@ pub(super) async fn parse(
             None => field.name().unwrap_or_default().to_owned(),
         };
         let bytes = field.bytes().await.map_err(malformed)?;
-        let value = match name.is_empty() {
-            true => String::new(),
-            false => String::from_utf8(bytes.into()).map_err(|_| Malformed::NotUtf8("body"))?,
+        let value = if name.is_empty() {
+            String::new()
+        } else {
+            String::from_utf8(bytes.into()).map_err(|_| Malformed::NotUtf8("body"))?
         };
         fields.add(&name, value)?;
     }
     Ok(fields.array)
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the form that `map_err` takes"
-)]
 fn malformed(_: multer::Error) -> Malformed {
     Malformed::Multipart
 }

@@ -73,9 +73,17 @@ fn a_store_of_a_newer_version_is_refused() {
 }
 
 #[test]
-fn an_empty_file_becomes_a_store() {
+fn an_empty_file_becomes_a_store_only_if_asked() {
     let place = Place::new();
     fs::write(place.file(), "").unwrap();
+    let error = block_on(Sqlite::options().create(false).open(place.file())).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(
+        error.report().ends_with("the file is empty"),
+        "{}",
+        error.report()
+    );
+    assert_eq!(place.content(), [(place.file(), Vec::new())]);
     assert_eq!(block_on(place.open().dump()).unwrap(), Snapshot::default());
 }
 

@@ -40,7 +40,7 @@ fn process_that_is_killed() {
 
 #[test]
 fn a_process_killed_at_any_moment_leaves_what_it_answered_and_no_half() {
-    let kills = std::env::var("CRM_CHAT_KILLS").map_or(100, |kills| kills.parse().unwrap());
+    let kills = std::env::var("PROPTEST_CASES").map_or(100, |cases| cases.parse().unwrap());
     let mut place = Place::holding(&world(USERS));
     let mut answered = BTreeSet::new();
     for kill in 0..kills {

@@ -1,9 +1,13 @@
-//! What SQLite must do beyond the conformance suite: files of every sort, several connections and processes, runtimes.
+//! The conformance suite, and what SQLite must do beyond it: files of every sort, several processes, runtimes, kills.
 
 mod concurrency;
+mod conformance;
+mod differential;
 mod examples;
 mod files;
 mod kill;
+mod on_tokio;
 mod remote;
 mod runtimes;
 mod support;
+mod two_processes;

@@ -1,0 +1,257 @@
+//! Two independent handles at once, each on a thread of its own.
+
+use crm_chat_domain::{
+    ChatRepo, Edit, IfAbsent, Outcome, OwnerChange, Refusal, Removal, Snapshot, Store, StoreError,
+    StoreErrorKind, UnitOfWork,
+};
+
+use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
+use crate::{Harness, Lab, Point, Reply};
+
+mod many;
+pub(super) mod meeting;
+mod undone;
+
+pub use many::r10_many_callers;
+use meeting::{SideOf, beside, duel, one_of, removing};
+pub use undone::{r4_right_revoked_in_flight, r5_fact_undone_in_flight, r11_refusal_commits_too};
+
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with replies")]
+fn made(id: i64, owner: OwnerChange) -> Reply {
+    Ok(Ok(Outcome::Removed(change(id, owner))))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with replies")]
+fn gone(id: i64) -> Reply {
+    Ok(Err(Refusal::NotAMember {
+        user: user(id),
+        chat: chat(8773),
+    }))
+}
+
+/// R1: the same user removed twice at once: one removal, one refusal or already-absent; one record.
+pub fn r1_same_user_removed_twice_at_once<H: Harness>(lab: &Lab<H>) {
+    let absent = Ok(Ok(Outcome::AlreadyAbsent { chat: chat(8773) }));
+    let variants = [
+        (12, OwnerChange::Unchanged, IfAbsent::Refuse, gone(12)),
+        (7, OwnerChange::PassesTo(user(13)), IfAbsent::Accept, absent),
+    ];
+    for (leaving, owner, if_absent, late) in variants {
+        let asked = removal(leaving).if_absent(if_absent);
+        lab.each(
+            &office(),
+            [Point::Begun, Point::Write, Point::Written],
+            |subject, point| {
+                let side = |store: SideOf<H>| subject.remove_by(&store, user(1), &asked);
+                let came = duel(subject, point, side, side);
+                let state = after(&office(), &change(leaving, owner));
+                let orders = [
+                    ((made(leaving, owner), late), state.clone()),
+                    ((late, made(leaving, owner)), state),
+                ];
+                one_of(subject, &came, &orders);
+            },
+        );
+    }
+}
+
+/// R2: removal beside re-adding the same user, and beside another's joining: some serial order, no duplicate, no raw
+/// constraint error.
+pub fn r2_removal_beside_joining_again<H: Harness>(lab: &Lab<H>) {
+    let unchanged = OwnerChange::Unchanged;
+    // 12 is a member, 2 is not.
+    for (leaving, joining) in [(12, 12), (2, 2), (12, 2)] {
+        let join = Edit::Join {
+            chat: chat(8773),
+            user: user(joining),
+        };
+        let left = change(leaving, unchanged);
+        let removal_first = if leaving == 2 {
+            (gone(2), joined(&office(), joining))
+        } else {
+            (
+                made(12, unchanged),
+                joined(&after(&office(), &left), joining),
+            )
+        };
+        let join_first = (
+            made(leaving, unchanged),
+            after(&joined(&office(), joining), &left),
+        );
+        let orders = [removal_first, join_first];
+        lab.each(
+            &office(),
+            [Point::Begun, Point::Write, Point::Commit],
+            |subject, point| {
+                let side = removing(subject, leaving);
+                let (came, ()) = beside(subject, point, side, || subject.edit(&join));
+                one_of(subject, &came, &orders);
+            },
+        );
+    }
+}
+
+fn joined(world: &Snapshot, id: i64) -> Snapshot {
+    let mut world = world.clone();
+    let members = &mut chat_of(&mut world, chat(8773)).members;
+    if !members.contains(&user(id)) {
+        members.push(user(id));
+    }
+    world
+}
+
+/// R3: owner removed while the would-be successor is removed: a member owns the chat, or nobody is left who may.
+pub fn r3_owner_beside_successor<H: Harness>(lab: &Lab<H>) {
+    let mut two_left = office();
+    chat_of(&mut two_left, chat(8773)).members = [20, 7, 13].map(user).to_vec();
+    let worlds = [
+        (office(), OwnerChange::PassesTo(user(12))),
+        (two_left, OwnerChange::Vacant),
+    ];
+    for (world, then) in worlds {
+        let passed = OwnerChange::PassesTo(user(13));
+        let in_turn = |earlier, later| after(&after(&world, &earlier), &later);
+        let owner_first = in_turn(change(7, passed), change(13, then));
+        let successor_first = in_turn(change(13, OwnerChange::Unchanged), change(7, then));
+        let orders = [
+            ((made(7, passed), made(13, then)), owner_first),
+            (
+                (made(7, then), made(13, OwnerChange::Unchanged)),
+                successor_first,
+            ),
+        ];
+        lab.each(
+            &world,
+            [Point::Begun, Point::Write, Point::Written],
+            |subject, point| {
+                let came = duel(subject, point, removing(subject, 7), removing(subject, 13));
+                one_of(subject, &came, &orders);
+            },
+        );
+        lab.each(
+            &world,
+            [Point::Begun, Point::Write, Point::Written],
+            |subject, point| {
+                let (successor, owner) =
+                    duel(subject, point, removing(subject, 13), removing(subject, 7));
+                one_of(subject, &(owner, successor), &orders);
+            },
+        );
+    }
+}
+
+/// R6: write skew: each transaction reads what the other writes: one of them sees it, conflicts or waits.
+pub fn r6_write_skew<H: Harness>(lab: &Lab<H>) {
+    let conflict = Err(StoreErrorKind::Conflict);
+    let without = |id| after(&office(), &change(id, OwnerChange::Unchanged));
+    let orders = [
+        ((Ok(true), Ok(false)), without(13)),
+        ((Ok(true), conflict), without(13)),
+        ((Ok(false), Ok(true)), without(12)),
+        ((conflict, Ok(true)), without(12)),
+        ((conflict, conflict), office()),
+    ];
+    lab.each(
+        &office(),
+        [Point::Begun, Point::Write, Point::Written, Point::Commit],
+        |subject, point| {
+            let side = |stays, leaves| {
+                move |store: SideOf<H>| {
+                    let came = subject.block_on(remove_beside(&store, stays, leaves));
+                    subject.note(format!(
+                        "// {leaves} removed if {stays} is a member: {came:?}"
+                    ));
+                    came.map_err(|error| error.kind())
+                }
+            };
+            one_of(
+                subject,
+                &duel(subject, point, side(12, 13), side(13, 12)),
+                &orders,
+            );
+        },
+    );
+}
+
+/// Removes `leaves` if `stays` is a member, and tells whether it is.
+async fn remove_beside(store: &impl Store, stays: i64, leaves: i64) -> Result<bool, StoreError> {
+    let mut tx = store.begin().await?;
+    let is_member = tx.role(chat(8773), user(stays)).await?.is_some();
+    if is_member {
+        tx.remove_member(&change(leaves, OwnerChange::Unchanged))
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(is_member)
+}
+
+/// R9: batches {A, B} and {B, A} at once: no deadlock; at most a retryable conflict.
+pub fn r9_batches_in_opposite_orders<H: Harness>(lab: &Lab<H>) {
+    let conflict = Err(StoreErrorKind::Conflict);
+    let all = |ids: [i64; 2]| {
+        Ok(ids
+            .map(|id| Ok(Outcome::Removed(change(id, OwnerChange::Unchanged))))
+            .to_vec())
+    };
+    let none = |ids: [i64; 2]| {
+        Ok(ids
+            .map(|id| {
+                Err(Refusal::NotAMember {
+                    user: user(id),
+                    chat: chat(8773),
+                })
+            })
+            .to_vec())
+    };
+    let without = |ids: [i64; 2]| {
+        let changes = ids.map(|id| change(id, OwnerChange::Unchanged));
+        changes
+            .iter()
+            .fold(office(), |world, change| after(&world, change))
+    };
+    let (ab, ba) = ([12, 13], [13, 12]);
+    let orders = [
+        ((all(ab), none(ba)), without(ab)),
+        ((all(ab), conflict.clone()), without(ab)),
+        ((none(ab), all(ba)), without(ba)),
+        ((conflict.clone(), all(ba)), without(ba)),
+        ((conflict.clone(), conflict), office()),
+    ];
+    lab.each(
+        &office(),
+        [Point::Begun, Point::Write, Point::Written],
+        |subject, point| {
+            let side = |ids: [i64; 2]| {
+                let batch = ids.map(|id| (user(1), removal(id)));
+                move |store: SideOf<H>| subject.remove_all_by(&store, &batch)
+            };
+            one_of(subject, &duel(subject, point, side(ab), side(ba)), &orders);
+        },
+    );
+}
+
+/// R12: a reader follows the log while removals commit: never a record at or below a number already read.
+pub fn r12_log_is_followed<H: Harness>(lab: &Lab<H>) {
+    let elsewhere = Removal::new(entity("lead:5"), user(7));
+    let points = [Point::Begun, Point::Write, Point::Written, Point::Commit];
+    lab.each(&office(), points, |subject, point| {
+        let (slow, (quick, mut followed)) = beside(subject, point, removing(subject, 12), || {
+            (subject.remove(user(1), &elsewhere), subject.log(0))
+        });
+        subject.same("the slow answer", &made(12, OwnerChange::Unchanged), &slow);
+        subject.same(
+            "the other's answer is a change",
+            &true,
+            &matches!(quick, Ok(Ok(Outcome::Removed(_)))),
+        );
+        let last = followed.last().map_or(0, |entry| entry.sequence);
+        subject.note(format!("// a reader has read up to {last}"));
+        followed.extend(subject.log(last));
+        subject.same("the log as followed", &subject.log(0), &followed);
+        subject.same(
+            "the number of records",
+            &(office().removals.len() + 2),
+            &followed.len(),
+        );
+    });
+}

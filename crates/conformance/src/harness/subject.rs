@@ -1,0 +1,349 @@
+//! A store under test, and how a case says what is wrong with it.
+
+use std::fmt::{Debug, Write as _};
+use std::sync::{Mutex, PoisonError};
+
+use crm_chat_domain::{
+    Answer, Change, Edit, EditError, EditRejection, Explanation, IfAbsent, LogEntry, Outcome,
+    Refusal, Removal, Request, Snapshot, Store, StoreErrorKind, UserId, explain, remove_user,
+    remove_users,
+};
+
+use super::lab::reply;
+use crate::model::{Call, Model};
+use crate::{Case, Harness, Lab, Reply};
+
+/// A store under test that was opened with a world, and the account of what was done to it.
+///
+/// What a case finds wrong is a panic that tells the law, the world, what was asked, what was expected and what came, as
+/// Rust that can be pasted into a test beside `use crm_chat_conformance::fixtures::*`.
+pub struct Subject<'l, H: Harness> {
+    lab: &'l Lab<H>,
+    world: Snapshot,
+    store: H::Store,
+    /// Another handle: what one handle has not committed, it does not see.
+    observer: H::Store,
+    account: Mutex<Vec<String>>,
+    /// Dropped last.
+    place: H::Place,
+}
+
+impl<'l, H: Harness> Subject<'l, H> {
+    pub(super) fn new(lab: &'l Lab<H>, world: &Snapshot) -> Self {
+        let harness = lab.harness();
+        let place = harness.block_on(harness.create(world));
+        Self {
+            lab,
+            world: world.clone(),
+            store: harness.block_on(harness.connect(&place)),
+            observer: harness.block_on(harness.connect(&place)),
+            account: Mutex::default(),
+            place,
+        }
+    }
+
+    /// Returns the world that the store was opened with.
+    pub const fn world(&self) -> &Snapshot {
+        &self.world
+    }
+
+    /// Returns the first handle.
+    pub const fn store(&self) -> &H::Store {
+        &self.store
+    }
+
+    /// Returns where the data lies.
+    pub const fn place(&self) -> &H::Place {
+        &self.place
+    }
+
+    /// Returns the harness.
+    pub const fn harness(&self) -> &'l H {
+        self.lab.harness()
+    }
+
+    /// Opens one more handle.
+    pub fn connect(&self) -> H::Store {
+        self.block_on(self.harness().connect(&self.place))
+    }
+
+    /// Runs a future on this thread.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.harness().block_on(future)
+    }
+
+    /// Adds a line to the account of what was done.
+    pub fn note(&self, line: impl Into<String>) {
+        self.account().push(line.into());
+    }
+
+    fn account(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for a removal on the first handle.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
+    pub fn remove(&self, actor: UserId, removal: &Removal) -> Reply {
+        self.remove_by(&self.store, actor, removal)
+    }
+
+    /// Asks a store of the case's own making for a removal.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
+    pub fn remove_by(&self, store: &impl Store, actor: UserId, removal: &Removal) -> Reply {
+        let (reply, failure) = reply(self.block_on(remove_user(store, actor, removal)));
+        let told = failure.map_or_else(|| format!("{reply:?}"), |error| error.report());
+        self.note(format!("{} // {told}", asked(actor, removal)));
+        reply
+    }
+
+    /// Asks the first handle for many removals in one transaction.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
+    pub fn remove_all(
+        &self,
+        requests: &[(UserId, Removal)],
+    ) -> Result<Vec<Answer>, StoreErrorKind> {
+        self.remove_all_by(&self.store, requests)
+    }
+
+    /// Asks a store of the case's own making for many removals in one transaction.
+    ///
+    /// # Errors
+    /// The kind of the storage failure.
+    pub fn remove_all_by(
+        &self,
+        store: &impl Store,
+        requests: &[(UserId, Removal)],
+    ) -> Result<Vec<Answer>, StoreErrorKind> {
+        let answers = self.block_on(remove_users(store, requests));
+        let request = |(actor, removal): &(UserId, Removal)| {
+            format!("({}, {})", id("user", actor.get()), written(removal))
+        };
+        let list: Vec<_> = requests.iter().map(request).collect();
+        self.note(format!(
+            "remove_users(&store, &[{}]).await // {answers:?}",
+            list.join(", ")
+        ));
+        answers.map_err(|error| error.kind())
+    }
+
+    /// Explains a request on a handle.
+    pub fn explain(&self, store: &impl Store, actor: UserId, request: &Request) -> Explanation {
+        let explanation = self.block_on(explain(store, actor, request));
+        let (id, request) = (id("user", actor.get()), written_request(request));
+        let asked = format!("explain(&store, {id}, &{request}).await");
+        match explanation {
+            Ok(explanation) => {
+                self.note(format!("{asked} // {:?}", explanation.deciding()));
+                explanation
+            }
+            Err(error) => {
+                self.note(asked);
+                self.fail("an explanation", error.report())
+            }
+        }
+    }
+
+    /// Makes a single change on a handle of its own, again and again while it ends in a *conflict*.
+    pub fn edit(&self, edit: &Edit) {
+        if let Err(rejection) = self.try_edit(edit) {
+            self.fail("the change is made", rejection)
+        }
+    }
+
+    /// Makes a single change, which the backend may reject.
+    ///
+    /// # Errors
+    /// The rejection.
+    pub fn try_edit(&self, edit: &Edit) -> Result<(), EditRejection> {
+        let store = self.connect();
+        let attempt = || self.block_on(self.harness().edit(&store, edit));
+        let mut made = attempt();
+        for _ in 1..EDIT_ATTEMPTS {
+            if !is_conflict(&made) {
+                break;
+            }
+            made = attempt();
+        }
+        let json = serde_json::to_string(edit).unwrap_or_default();
+        self.note(format!(
+            "store.edit(&edit(r#\"{json}\"#)).await // {made:?}"
+        ));
+        match made {
+            Ok(()) => Ok(()),
+            Err(EditError::Rejected(rejection)) => Err(rejection),
+            Err(EditError::Store(error)) => self.fail("the change is made", error.report()),
+        }
+    }
+
+    /// Returns what is committed, as another handle sees it.
+    pub fn dump(&self) -> Snapshot {
+        self.block_on(self.harness().dump(&self.observer))
+    }
+
+    /// Returns the log above a number, as another handle sees it.
+    pub fn log(&self, after: u64) -> Vec<LogEntry> {
+        self.block_on(self.harness().log(&self.observer, after))
+    }
+
+    /// Asks for a removal on the first handle and checks the answer.
+    #[track_caller]
+    pub fn answers(&self, actor: UserId, removal: &Removal, expected: Answer) {
+        let came = self.remove(actor, removal);
+        self.same("the answer", &Ok(expected), &came);
+    }
+
+    /// Asks for a removal, which must be refused.
+    #[track_caller]
+    pub fn refuses(&self, actor: UserId, removal: &Removal, refusal: Refusal) {
+        self.answers(actor, removal, Err(refusal));
+    }
+
+    /// Asks for a removal, which must make a change.
+    #[track_caller]
+    pub fn removes(&self, removal: &Removal, change: &Change) {
+        self.answers(change.actor, removal, Ok(Outcome::Removed(*change)));
+    }
+
+    /// Checks that exactly `expected` is committed, and that the log says so too. Where `expected` has more records than
+    /// the world had, the new ones bear no time, and those in the store must.
+    #[track_caller]
+    pub fn holds(&self, expected: &Snapshot) {
+        if let Err(difference) = self.compare(expected) {
+            self.fail("", difference)
+        }
+    }
+
+    /// Compares what is committed with what was expected.
+    ///
+    /// # Errors
+    /// The difference, in words.
+    pub(crate) fn compare(&self, expected: &Snapshot) -> Result<(), String> {
+        let mut came = self.dump();
+        self.log_agrees(&came)?;
+        for record in came.removals.iter_mut().skip(self.world.removals.len()) {
+            if record.recorded_at.take().is_none() {
+                return Err(format!(
+                    "expected: the record bears the time\n    came: {record:?}"
+                ));
+            }
+        }
+        let difference = difference(expected, &came);
+        if difference.is_empty() {
+            Ok(())
+        } else {
+            Err(difference)
+        }
+    }
+
+    fn log_agrees(&self, dump: &Snapshot) -> Result<(), String> {
+        let log = self.log(0);
+        let rising = log
+            .windows(2)
+            .all(|pair| pair[0].sequence < pair[1].sequence);
+        let positive = log.first().is_none_or(|entry| entry.sequence > 0);
+        let records: Vec<_> = log.iter().map(|entry| entry.record).collect();
+        if rising && positive && records == dump.removals {
+            return Ok(());
+        }
+        let expected = "the log holds the records of the dump, numbered upwards from 1";
+        Err(format!(
+            "expected: {expected}: {:?}\n    came: {log:?}",
+            dump.removals
+        ))
+    }
+
+    /// Checks that two values are equal.
+    #[track_caller]
+    pub fn same<T: PartialEq + Debug>(&self, what: &str, expected: &T, came: &T) {
+        if expected != came {
+            self.fail(&format!("{what}: {expected:?}"), format!("{came:?}"))
+        }
+    }
+
+    /// Fails the case.
+    ///
+    /// # Panics
+    /// Always.
+    #[track_caller]
+    pub fn fail(&self, expected: &str, came: impl std::fmt::Display) -> ! {
+        let Case { id, law, .. } = self.lab.case();
+        let world = Model::new(self.world.clone());
+        let mut text = format!("{id}: {law}\n\nlet world = world(r#\"{world:?}\"#);\n");
+        for line in self.account().iter() {
+            let _ = writeln!(text, "{line}");
+        }
+        if expected.is_empty() {
+            let _ = write!(text, "\n{came}");
+        } else {
+            let _ = write!(text, "\nexpected: {expected}\n    came: {came}");
+        }
+        panic!("{text}")
+    }
+}
+
+const EDIT_ATTEMPTS: u32 = 100;
+
+const fn is_conflict(made: &Result<(), EditError>) -> bool {
+    matches!(made, Err(EditError::Store(error)) if matches!(error.kind(), StoreErrorKind::Conflict))
+}
+
+/// Writes the difference of two snapshots, part by part.
+fn difference(expected: &Snapshot, came: &Snapshot) -> String {
+    let [expected, came] =
+        [expected, came].map(|snapshot| serde_json::to_value(snapshot).unwrap_or_default());
+    let mut text = String::new();
+    for (part, expected) in expected.as_object().into_iter().flatten() {
+        let came = &came[part];
+        if expected != came {
+            let _ = writeln!(
+                text,
+                "expected: {part}: {expected}\n    came: {part}: {came}"
+            );
+        }
+    }
+    text
+}
+
+/// Writes a removal as Rust.
+pub(crate) fn written(removal: &Removal) -> String {
+    let mut text = format!(
+        "Removal::new(entity(\"{}\"), {})",
+        removal.entity,
+        id("user", removal.user.get())
+    );
+    if let Some(chat) = removal.chat {
+        let _ = write!(text, ".in_chat({})", id("chat", chat.get()));
+    }
+    if removal.if_absent == IfAbsent::Accept {
+        text.push_str(".if_absent(IfAbsent::Accept)");
+    }
+    text
+}
+
+/// Writes a request as Rust.
+pub(crate) fn written_request(request: &Request) -> String {
+    let call = Call {
+        actor: UserId::MIN,
+        request: request.clone(),
+    };
+    let json = serde_json::to_value(call).map(|mut call| {
+        call.as_object_mut().map(|call| call.remove("actor"));
+        call
+    });
+    format!("request(r#\"{}\"#)", json.unwrap_or_default())
+}
+
+fn asked(actor: UserId, removal: &Removal) -> String {
+    let actor = id("user", actor.get());
+    format!("remove_user(&store, {actor}, &{}).await", written(removal))
+}
+
+fn id(kind: &str, number: i64) -> String {
+    format!("{kind}({number})")
+}

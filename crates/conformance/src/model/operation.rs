@@ -1,0 +1,149 @@
+//! What can be done to a store, and what it responds.
+
+use std::fmt;
+
+use crm_chat_domain::{
+    Answer, Edit, EditRejection, IfAbsent, Input, Removal, Request, Snapshot, UserId,
+};
+use serde::de::{Deserializer, Error};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::difference::{Difference, difference};
+use super::explained::Explained;
+
+/// One thing done to a store.
+///
+/// It is displayed, written and read as JSON: `{"remove":{"actor":1,"CRM_ENTITY_TYPE":"deal","CRM_ENTITY":21,"USER_ID":3}}`,
+/// `{"remove_many":[…]}`, `{"explain":{…}}`, `{"edit":{…}}` or `"dump"`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Removes a user.
+    Remove(Call),
+    /// Removes many in one transaction. Requests that break rules 1 to 5 are answered beside it.
+    RemoveMany(Vec<Call>),
+    /// Explains a removal.
+    Explain(Call),
+    /// Makes a single change.
+    Edit(Edit),
+    /// Dumps everything.
+    Dump,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// As it is displayed, so that a counterexample can be pasted.
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A request and who makes it. It is written as a line of `crm-chat apply`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// On whose behalf.
+    pub actor: UserId,
+    /// What is asked.
+    pub request: Request,
+}
+
+impl Call {
+    /// Makes a call of a typed removal.
+    #[must_use]
+    pub fn new(actor: UserId, removal: &Removal) -> Self {
+        let request = removal.into();
+        Self { actor, request }
+    }
+}
+
+impl Serialize for Call {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let request = &self.request;
+        let fields = [
+            ("CRM_ENTITY_TYPE", &request.crm_entity_type),
+            ("CRM_ENTITY", &request.crm_entity),
+            ("USER_ID", &request.user_id),
+            ("CHAT_ID", &request.chat_id),
+        ];
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("actor", &self.actor)?;
+        for (name, input) in fields {
+            if *input != Input::Absent {
+                map.serialize_entry(name, &value(input))?;
+            }
+        }
+        if request.if_absent != IfAbsent::default() {
+            map.serialize_entry("if_absent", &request.if_absent)?;
+        }
+        map.end()
+    }
+}
+
+/// A value that is read as the input.
+fn value(input: &Input) -> Value {
+    match input {
+        Input::Absent => Value::Null,
+        Input::Number(number) => json!(number),
+        Input::Text(text) => json!(text),
+        Input::Other => json!(-1),
+    }
+}
+
+impl<'de> Deserialize<'de> for Call {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Map::<String, Value>::deserialize(deserializer)?;
+        let field = |name: &str| map.get(name).cloned();
+        let actor = field("actor").ok_or_else(|| D::Error::missing_field("actor"))?;
+        let if_absent = field("if_absent").unwrap_or_else(|| json!(IfAbsent::default()));
+        let actor = serde_json::from_value(actor).map_err(D::Error::custom)?;
+        let if_absent = serde_json::from_value(if_absent).map_err(D::Error::custom)?;
+        let request = Request::deserialize(Value::Object(map)).map_err(D::Error::custom)?;
+        let request = Request {
+            if_absent,
+            ..request
+        };
+        Ok(Self { actor, request })
+    }
+}
+
+/// What a store responds to an [`Operation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// To [`Operation::Remove`].
+    Answer(Answer),
+    /// To [`Operation::RemoveMany`].
+    Answers(Vec<Answer>),
+    /// To [`Operation::Explain`].
+    Explained(Explained),
+    /// To [`Operation::Edit`].
+    Edited(Result<(), EditRejection>),
+    /// To [`Operation::Dump`].
+    Dumped(Snapshot),
+}
+
+impl Response {
+    /// Tells whether `found` is what was expected. Dumps are compared by [`difference`].
+    #[must_use]
+    pub fn admits(&self, found: &Self) -> bool {
+        match (self, found) {
+            (Self::Dumped(expected), Self::Dumped(found)) => difference(expected, found).is_none(),
+            (expected, found) => expected == found,
+        }
+    }
+
+    /// Returns how a dump differs from the one expected; `None` for all other responses.
+    #[must_use]
+    pub fn difference(&self, found: &Self) -> Option<Difference> {
+        match (self, found) {
+            (Self::Dumped(expected), Self::Dumped(found)) => difference(expected, found),
+            _ => None,
+        }
+    }
+}

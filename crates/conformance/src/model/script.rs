@@ -1,0 +1,119 @@
+//! A world and what is done in it, as text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crm_chat_domain::{Access, Chat, Link, RemovalRecord, Remover, Snapshot, User};
+use serde::Serialize;
+
+use super::operation::Operation;
+
+/// A world and the operations done in it, one after another.
+///
+/// It is displayed, also for debugging, as text that can be pasted into a test and read back: the world on the first
+/// line, then one operation a line, all as JSON. Blank lines, and what follows ` //` on a line, are not read.
+///
+/// ```
+/// use crm_chat_conformance::model::Script;
+///
+/// let script: Script = r#"
+///     {"chats": [{"id": 11, "members": [3]}]} // nobody has any right
+///     {"remove": {"actor": 1, "CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": 21, "USER_ID": 3}}
+///     "dump"
+/// "#
+/// .parse()?;
+/// assert_eq!(script.operations.len(), 2);
+/// assert_eq!(script.to_string().parse(), Ok(script));
+/// # Ok::<(), crm_chat_conformance::model::InvalidScript>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Script {
+    /// What the store holds at first.
+    pub world: Snapshot,
+    /// What is done to it.
+    pub operations: Vec<Operation>,
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&world_line(&self.world)?)?;
+        for operation in &self.operations {
+            write!(f, "\n{operation}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Writes a world without the fields that have their default: shorter to read.
+pub(crate) fn world_line(world: &Snapshot) -> Result<String, fmt::Error> {
+    let line = Line {
+        messenger_installed: world.messenger_installed,
+        users: &world.users,
+        chats: &world.chats,
+        links: &world.links,
+        access: &world.access,
+        removers: &world.removers,
+        removals: &world.removals,
+    };
+    serde_json::to_string(&line).map_err(|_| fmt::Error)
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(skip_serializing_if = "Clone::clone")]
+    messenger_installed: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    users: &'a [User],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    chats: &'a [Chat],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    links: &'a [Link],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    access: &'a [Access],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    removers: &'a [Remover],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    removals: &'a [RemovalRecord],
+}
+
+/// Says that a text is no [`Script`]. The message names the line, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct InvalidScript {
+    line: usize,
+    problem: String,
+}
+
+impl FromStr for Script {
+    type Err = InvalidScript;
+
+    fn from_str(text: &str) -> Result<Self, InvalidScript> {
+        let at = |line: usize, problem: &dyn fmt::Display| InvalidScript {
+            line: line + 1,
+            problem: problem.to_string(),
+        };
+        let code = |line: &'_ str| {
+            line.split(" //")
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        let lines = text.lines().map(code).enumerate();
+        let mut lines = lines.filter(|(_, line)| !line.is_empty());
+
+        let (line, first) = lines.next().ok_or_else(|| at(0, &"there is no world"))?;
+        let world: Snapshot = serde_json::from_str(&first).map_err(|error| at(line, &error))?;
+        world.validate().map_err(|error| at(line, &error))?;
+        let operations = lines
+            .map(|(line, json)| serde_json::from_str(&json).map_err(|error| at(line, &error)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { world, operations })
+    }
+}

@@ -1,0 +1,106 @@
+//! The ids that a strategy draws from.
+
+use std::collections::BTreeSet;
+
+use crm_chat_domain::{ChatId, Entity, EntityId, EntityKind, Snapshot, UserId};
+
+/// The ids that a strategy draws from, smallest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ids {
+    pub(super) users: Vec<UserId>,
+    pub(super) chats: Vec<ChatId>,
+    pub(super) entities: Vec<Entity>,
+}
+
+impl Ids {
+    /// Makes a pool of ids.
+    ///
+    /// # Panics
+    /// If one of the lists is empty.
+    #[must_use]
+    pub fn new(
+        users: impl IntoIterator<Item = UserId>,
+        chats: impl IntoIterator<Item = ChatId>,
+        entities: impl IntoIterator<Item = Entity>,
+    ) -> Self {
+        let ids = Self {
+            users: sorted(users),
+            chats: sorted(chats),
+            entities: sorted(entities),
+        };
+        assert!(
+            !ids.users.is_empty() && !ids.chats.is_empty() && !ids.entities.is_empty(),
+            "there must be a user, a chat and an entity to draw"
+        );
+        ids
+    }
+
+    /// Six users from 1, three chats from 11, and five entities numbered 21 and 22: small, and easy to tell apart.
+    #[must_use]
+    pub fn small() -> Self {
+        Self::of_numbers(1..=6, 11..=13, [21, 22])
+    }
+
+    /// Ids at the limits of what storages mistake: 32 bits, the whole numbers of a 64-bit float, and 64 bits. Some are
+    /// the same if they are cut to 32 bits, others if they are rounded to a float.
+    #[must_use]
+    pub fn large() -> Self {
+        const TWO_32: i64 = 1 << 32;
+        const TWO_53: i64 = 1 << 53;
+        Self::of_numbers(
+            [1, 1 << 31, TWO_32 + 1, TWO_53, TWO_53 + 1, i64::MAX],
+            [1, TWO_32 + 1, i64::MAX - 1, i64::MAX],
+            [TWO_53, TWO_53 + 1],
+        )
+    }
+
+    fn of_numbers(
+        users: impl IntoIterator<Item = i64>,
+        chats: impl IntoIterator<Item = i64>,
+        entities: [i64; 2],
+    ) -> Self {
+        let [one, other] = entities.map(|id| EntityId::new(id).unwrap_or(EntityId::MIN));
+        let of = |kind, id| Entity { kind, id };
+        Self::new(
+            users.into_iter().filter_map(UserId::new),
+            chats.into_iter().filter_map(ChatId::new),
+            [
+                of(EntityKind::Lead, one),
+                of(EntityKind::Deal, one),
+                of(EntityKind::Deal, other),
+                of(EntityKind::Company, other),
+                of(EntityKind::Contact, one),
+            ],
+        )
+    }
+
+    /// All ids that occur in a world, and the [small](Self::small) ones, so that there are strangers too.
+    #[must_use]
+    pub fn about(world: &Snapshot) -> Self {
+        let Self {
+            mut users,
+            mut chats,
+            mut entities,
+        } = Self::small();
+        users.extend(world.users.iter().map(|user| user.id));
+        users.extend(world.access.iter().map(|access| access.user));
+        users.extend(world.removers.iter().map(|remover| remover.user));
+        for chat in &world.chats {
+            chats.push(chat.id);
+            users.extend(&chat.members);
+        }
+        entities.extend(world.links.iter().map(|link| link.entity));
+        entities.extend(world.access.iter().map(|access| access.entity));
+        Self::new(users, chats, entities)
+    }
+}
+
+fn sorted<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    BTreeSet::from_iter(items).into_iter().collect()
+}
+
+/// Every pair of two lists.
+pub(super) fn pairs<A: Copy, B: Copy>(left: &[A], right: &[B]) -> Vec<(A, B)> {
+    let pairs = left.iter().flat_map(|a| right.iter().map(|b| (*a, *b)));
+    pairs.collect()
+}

@@ -1,0 +1,30 @@
+//! The list of the cases.
+
+use std::collections::BTreeSet;
+
+use crm_chat_conformance::CASES;
+
+/// The scenarios that the suite plays. K4 and K5 (kills, and damaged or read-only files) are a durable backend's own.
+const SCENARIOS: &str = "R1 R2 R3 R4 R5 R6 R7 R8 R9 R10 R11 R12 O1 O2 O3 O4 O5 O6 N1 N2 N3 N4 N5 \
+                         U1 U2 U3 U4 D1 D2 D3 E1 E2 E3 E4 E5 E6 K1 K2 K3";
+
+#[test]
+fn every_scenario_has_a_case_and_every_case_a_scenario() {
+    let covered: BTreeSet<_> = CASES.iter().map(|case| case.id).collect();
+    assert_eq!(covered, SCENARIOS.split_whitespace().collect());
+}
+
+#[test]
+fn cases_are_named_after_their_scenarios_and_never_alike() {
+    let names: BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
+    assert_eq!(names.len(), CASES.len());
+    for case in CASES {
+        let prefix = format!("{}_", case.id.to_lowercase());
+        assert!(
+            case.name.starts_with(&prefix),
+            "{} plays {}",
+            case.name,
+            case.id
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! The single changes, made as the model makes them.
+
+use crm_chat_conformance::model::Model;
+use crm_chat_domain::{Edit, EditRejection, Snapshot};
+
+use super::{Flaw, Key};
+
+pub(crate) fn apply(
+    world: &mut Snapshot,
+    edit: &Edit,
+    flaw: Option<Flaw>,
+) -> Result<(), EditRejection> {
+    match (flaw, edit) {
+        (Some(Flaw::RelinkedKeepsPlace), Edit::Link(link)) if world.links.contains(link) => {}
+        (Some(Flaw::JoinsTwice), Edit::Join { chat, user }) => {
+            let mut chats = world.chats.iter_mut();
+            if let Some(chat) = chats.find(|known| known.id == *chat) {
+                chat.members.push(*user);
+            }
+        }
+        (Some(Flaw::OwnerRemembered), Edit::Join { chat, user }) => {
+            let was_owner = world.removals.iter().any(|record| record.user == *user);
+            model(world, edit)?;
+            let mut chats = world.chats.iter_mut();
+            if let Some(chat) = chats.find(|known| was_owner && known.id == *chat) {
+                chat.owner = Some(*user);
+            }
+        }
+        _ => model(world, edit)?,
+    }
+    Ok(())
+}
+
+fn model(world: &mut Snapshot, edit: &Edit) -> Result<(), EditRejection> {
+    let mut model = Model::new(world.clone());
+    model.edit(edit)?;
+    *world = model.world().clone();
+    Ok(())
+}
+
+/// The facts that an edit reads beside those that it writes.
+pub(crate) fn reads(edit: &Edit) -> Option<Key> {
+    match *edit {
+        Edit::SetOwner { chat, user } => Some(Key::Member(chat, user)),
+        _ => None,
+    }
+}
+
+/// The facts that an edit writes.
+pub(crate) fn writes(edit: &Edit) -> Vec<Key> {
+    match *edit {
+        Edit::AddUser(user) => vec![Key::User(user.id)],
+        Edit::ActivateUser { user } | Edit::DeactivateUser { user } => vec![Key::User(user)],
+        Edit::AddChat { .. } | Edit::DeleteChat { .. } => vec![Key::Everything],
+        Edit::Join { chat, user } => vec![Key::Member(chat, user), Key::Members(chat)],
+        Edit::Leave { chat, user } => {
+            vec![
+                Key::Member(chat, user),
+                Key::Members(chat),
+                Key::Owner(chat),
+            ]
+        }
+        Edit::SetOwner { chat, .. } | Edit::ClearOwner { chat } => vec![Key::Owner(chat)],
+        Edit::Link(link) | Edit::Unlink(link) => vec![Key::Links(link.entity)],
+        Edit::GrantAccess(access) | Edit::RevokeAccess(access) => {
+            vec![Key::Access(access.user, access.entity)]
+        }
+        Edit::GrantRemoval(remover) | Edit::RevokeRemoval(remover) => {
+            vec![Key::Remover(remover.user, remover.chat)]
+        }
+        Edit::SetMessenger { .. } => vec![Key::Messenger],
+    }
+}

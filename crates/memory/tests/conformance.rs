@@ -1,0 +1,25 @@
+//! The whole suite, and the properties.
+
+use crm_chat_conformance::{Harness, by_own_methods, conformance_tests, property_tests};
+use crm_chat_domain::Snapshot;
+use crm_chat_memory::Memory;
+
+struct InMemory;
+
+impl Harness for InMemory {
+    type Place = Memory;
+    by_own_methods!(Memory);
+
+    async fn create(&self, world: &Snapshot) -> Memory {
+        let memory = Memory::new();
+        memory.load(world).await.unwrap();
+        memory
+    }
+
+    async fn connect(&self, place: &Memory) -> Memory {
+        place.clone()
+    }
+}
+
+conformance_tests!(InMemory);
+property_tests!(InMemory);
