@@ -14,10 +14,10 @@ use serde_json::Value;
 use crate::certificates::Certificates;
 
 /// How long a client may take, its own retries included.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What of an answer a client shows its caller, and what it cannot do at all.
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lens {
     #[serde(default = "result")]

@@ -1,4 +1,7 @@
-"""What the Python drivers share: a call is one JSON object on a line of standard input, what the client saw of it one on standard output."""
+"""What the Python drivers share.
+
+A call is a JSON object on a line of standard input; what the client saw of the answer is one on standard output.
+"""
 
 import asyncio
 import json

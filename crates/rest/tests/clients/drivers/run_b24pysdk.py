@@ -46,7 +46,7 @@ async def see(base, call):
             # The response parses the whole answer, times included.
             return {"result": request(call["method"], call["params"]).response.result}
         requests = each(call["commands"], request)
-        batch = BitrixAPIBatchRequest(bitrix_token=token, bitrix_api_requests=requests, halt=call["halt"]).response.result
+        batch = BitrixAPIBatchRequest(bitrix_token=token, bitrix_api_requests=requests, halt=call["halt"]).result
         if by_id(batch.result).keys() != by_id(batch.result_time).keys():
             return {"untimed": repr(batch)}
         return {"result": by_id(batch.result), "result_error": refusals(batch.result_error)}
