@@ -6,7 +6,7 @@ use crm_chat_domain::{IfAbsent, Input, InvalidEntity, Request, UserId};
 
 use crate::source::Source;
 use crate::store_url::StoreUrl;
-use crate::{apply, edit, explain, export, import};
+use crate::{apply, credentials, edit, explain, export, import, serve};
 
 /// Removes users from the chats of CRM entities, explains why it would or would not, and keeps the store
 #[derive(Parser)]
@@ -83,6 +83,15 @@ pub(crate) enum Command {
         )]
         after: u64,
     },
+    /// Serves the REST method over HTTP
+    #[command(after_long_help = serve::HELP)]
+    Serve(serve::Serve),
+    /// Keeps the webhooks that callers of the server present
+    #[command(after_long_help = credentials::HELP)]
+    Webhook(credentials::Webhook),
+    /// Keeps the OAuth tokens that callers of the server present
+    #[command(after_long_help = credentials::HELP)]
+    Token(credentials::Token),
 }
 
 /// One removal, as asked on the command line.

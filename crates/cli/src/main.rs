@@ -7,6 +7,7 @@
 mod apply;
 mod args;
 mod console;
+mod credentials;
 mod demo;
 mod edit;
 mod explain;
@@ -17,6 +18,7 @@ mod lines;
 mod log;
 mod remove;
 mod reply;
+mod serve;
 mod source;
 mod store_url;
 
@@ -62,5 +64,8 @@ fn run(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(store, args, console),
         Command::Apply { file } => apply::run(store, file, console),
         Command::Log { after } => log::run(store, *after, console),
+        Command::Serve(args) => args.run(store, console),
+        Command::Webhook(webhook) => webhook.run(console),
+        Command::Token(token) => token.run(console),
     }
 }

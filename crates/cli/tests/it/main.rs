@@ -2,8 +2,10 @@
 
 mod answers;
 mod apply;
+mod credentials;
 mod documents;
 mod edits;
 mod kill;
 mod place;
+mod serve;
 mod usage;

@@ -64,6 +64,7 @@ impl Place {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("CRM_CHAT_STORE")
+            .env_remove("CRM_CHAT_CREDENTIALS")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod address;
+mod app;
+mod authentication;
+mod body;
+mod credentials;
+mod failure;
+mod gate;
+mod methods;
+mod openapi;
+mod options;
+mod parameters;
+mod rate;
+mod server;
+mod telemetry;
+mod time;
+mod tls;
+mod value;
+
+pub use app::router;
+#[cfg(feature = "sqlite")]
+pub use credentials::SqliteCredentials;
+pub use credentials::{
+    Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
+    Grant, Issued, MemoryCredentials, Scopes, Secret,
+};
+pub use options::Options;
+pub use server::{Server, stop_signal};
+pub use tls::{Tls, TlsError};

@@ -1,0 +1,75 @@
+//! The rate limit.
+
+use std::num::NonZeroU32;
+
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::CredentialId;
+use crate::failure::Failure;
+
+const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
+const A_SECOND: NonZeroU32 = NonZeroU32::new(2).unwrap();
+
+/// A leaky bucket for each credential. There are no more of them than credentials that were good once.
+pub(crate) struct Buckets<C: Clock = MonotonicClock>(
+    RateLimiter<CredentialId, HashMapStateStore<CredentialId>, C, NoOpMiddleware<C::Instant>>,
+);
+
+impl Buckets {
+    pub(crate) fn new() -> Self {
+        Self::by(MonotonicClock)
+    }
+}
+
+impl<C: Clock> Buckets<C> {
+    fn by(clock: C) -> Self {
+        let quota = Quota::per_second(A_SECOND).allow_burst(BURST);
+        Self(RateLimiter::new(quota, HashMapStateStore::default(), clock))
+    }
+
+    /// Pours one call into a credential's bucket, unless it would flow over.
+    pub(crate) fn pour(&self, credential: &CredentialId) -> Result<(), Failure> {
+        let flows_over = self.0.check_key(credential).is_err();
+        if flows_over {
+            Err(Failure::RateLimited)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    fn pours(buckets: &Buckets<FakeRelativeClock>, credential: &CredentialId) -> usize {
+        std::iter::repeat_with(|| buckets.pour(credential))
+            .take_while(Result::is_ok)
+            .count()
+    }
+
+    #[test]
+    fn a_bucket_holds_50_and_drains_2_a_second() {
+        let clock = FakeRelativeClock::default();
+        let buckets = Buckets::by(clock.clone());
+        let [one, other] = ["one", "other"].map(CredentialId::new);
+
+        assert_eq!(pours(&buckets, &one), 50);
+        clock.advance(Duration::from_millis(499));
+        assert_eq!(pours(&buckets, &one), 0);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(pours(&buckets, &one), 1);
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(pours(&buckets, &one), 6);
+        assert_eq!(pours(&buckets, &other), 50);
+        clock.advance(Duration::from_secs(25));
+        assert_eq!(pours(&buckets, &one), 50);
+    }
+}

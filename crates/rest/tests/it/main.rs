@@ -1,0 +1,12 @@
+//! What the server and its credentials must do.
+
+mod batches;
+mod credentials;
+mod failing;
+mod fuzz;
+mod golden;
+mod log;
+mod openapi;
+mod secrecy;
+mod server;
+mod support;
