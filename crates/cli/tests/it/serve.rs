@@ -240,7 +240,7 @@ impl Draw {
         let removal = Removal::new(entity.parse().unwrap(), user);
         let chat = [None, Some(10), Some(11)][usize::try_from(self.below(3)).unwrap()];
         let removal = chat.map_or(removal, |chat| {
-            removal.from_chat(ChatId::new(chat).unwrap())
+            removal.in_chat(ChatId::new(chat).unwrap())
         });
         (UserId::new(actor).unwrap(), removal)
     }
