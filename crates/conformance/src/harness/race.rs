@@ -101,9 +101,12 @@ impl Race {
     }
 
     fn arrive(&self, order: Order) {
-        self.reach(order, Progress::Arrived);
+        // Under one lock: the other must not leave before it is seen that both are there.
         let mut state = self.state();
+        let reached = &mut state.reached[order as usize];
+        *reached = Progress::Arrived.max(*reached);
         state.met |= state.reached == [Progress::Arrived; 2];
+        self.changed.notify_all();
     }
 
     fn wait_for(&self, order: Order, progress: Progress) {

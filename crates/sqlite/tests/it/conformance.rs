@@ -1,4 +1,4 @@
-//! The whole suite, with a connection of its own for each handle.
+//! The whole suite and the properties, with a connection of its own for each handle.
 
 use crm_chat_conformance::{Harness, by_own_methods, conformance_tests, property_tests};
 use crm_chat_domain::Snapshot;
@@ -10,21 +10,14 @@ pub(crate) struct InAFile;
 impl Harness for InAFile {
     type Place = TempDir;
     by_own_methods!(Sqlite);
-
     async fn create(&self, world: &Snapshot) -> TempDir {
         let place = tempfile::tempdir().unwrap();
-        self.connect(&place)
-            .await
-            .load(world.clone())
-            .await
-            .unwrap();
+        let store = self.connect(&place).await;
+        store.load(world.clone()).await.unwrap();
         place
     }
-
     async fn connect(&self, place: &TempDir) -> Sqlite {
-        Sqlite::open(place.path().join("crm-chat.db"))
-            .await
-            .unwrap()
+        Sqlite::open(place.path().join("store.db")).await.unwrap()
     }
 }
 

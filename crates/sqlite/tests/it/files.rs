@@ -244,7 +244,7 @@ fn what_is_read_only_is_unavailable_and_left_as_it_is() {
 }
 
 fn read_only_is_unavailable(folder: &Path) {
-    let file = folder.join("crm-chat.db");
+    let file = folder.join("store.db");
     let before = fs::read(&file).unwrap();
     for (file_mode, folder_mode) in [
         (0o444, 0o755),
@@ -253,7 +253,7 @@ fn read_only_is_unavailable(folder: &Path) {
         (0o000, 0o755),
     ] {
         // A store whose journal is there already can be written in a folder that cannot.
-        assert!(!folder.join("crm-chat.db-wal").exists());
+        assert!(!folder.join("store.db-wal").exists());
         fs::set_permissions(&file, Permissions::from_mode(file_mode)).unwrap();
         fs::set_permissions(folder, Permissions::from_mode(folder_mode)).unwrap();
         let error = block_on(Sqlite::open(&file)).unwrap_err();

@@ -26,7 +26,7 @@ impl Place {
     }
 
     pub(crate) fn file(&self) -> PathBuf {
-        self.folder.path().join("crm-chat.db")
+        self.folder.path().join("store.db")
     }
 
     pub(crate) fn open(&self) -> Sqlite {

@@ -19,7 +19,7 @@ impl Harness for InProcesses {
     }
 
     async fn connect(&self, place: &TempDir) -> Remote {
-        Remote::start(&place.path().join("crm-chat.db")).await
+        Remote::start(&place.path().join("store.db")).await
     }
 
     async fn edit(&self, store: &Remote, edit: &Edit) -> Result<(), EditError> {
@@ -38,6 +38,12 @@ impl Harness for InProcesses {
     async fn log(&self, store: &Remote, after: u64) -> Vec<LogEntry> {
         let store = Sqlite::open(&store.file).await.unwrap();
         store.log(after, usize::MAX).await.unwrap()
+    }
+
+    async fn damage(&self, place: &TempDir) -> bool {
+        let file = rusqlite::Connection::open(place.path().join("store.db")).unwrap();
+        file.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE members")
+            .is_ok()
     }
 }
 

@@ -15,7 +15,7 @@ use super::words::{read_change, write_answer};
 use crate::support;
 
 const SOCKET: &str = "CRM_CHAT_TEST_SOCKET";
-const FILE: &str = "crm-chat.db";
+const FILE: &str = "store.db";
 
 /// Starts the process beside a store's file, and returns it with the socket on which it listens.
 pub(super) async fn start(file: &Path) -> (Child, PathBuf) {

@@ -24,17 +24,25 @@ impl ToWords for () {
     }
 }
 
-impl FromWord for bool {
-    fn from_word(word: &str) -> Self {
-        word.parse().unwrap()
-    }
+macro_rules! as_displayed {
+    ($($value:ty)*) => {
+        $(
+            impl FromWord for $value {
+                fn from_word(word: &str) -> Self {
+                    word.parse().unwrap()
+                }
+            }
+
+            impl ToWords for $value {
+                fn to_words(&self) -> String {
+                    self.to_string()
+                }
+            }
+        )*
+    };
 }
 
-impl ToWords for bool {
-    fn to_words(&self) -> String {
-        self.to_string()
-    }
-}
+as_displayed!(bool UserId ChatId);
 
 impl<T: FromWord> FromWord for Option<T> {
     fn from_word(word: &str) -> Self {
@@ -45,30 +53,6 @@ impl<T: FromWord> FromWord for Option<T> {
 impl<T: ToWords> ToWords for Option<T> {
     fn to_words(&self) -> String {
         self.as_ref().map_or_else(|| "none".to_owned(), T::to_words)
-    }
-}
-
-impl FromWord for UserId {
-    fn from_word(word: &str) -> Self {
-        word.parse().unwrap()
-    }
-}
-
-impl ToWords for UserId {
-    fn to_words(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl FromWord for ChatId {
-    fn from_word(word: &str) -> Self {
-        word.parse().unwrap()
-    }
-}
-
-impl ToWords for ChatId {
-    fn to_words(&self) -> String {
-        self.to_string()
     }
 }
 

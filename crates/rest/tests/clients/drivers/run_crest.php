@@ -1,0 +1,79 @@
+<?php
+// CRest is one file to copy, in no registry: these are its requests. `call` and `callBatch` build the form, `callCurl`
+// sends it to `….json`; up to 1.33 it asked a webhook by GET.
+
+[, $form, $base] = $argv;
+
+function tell(array $saw): void
+{
+    echo json_encode($saw), "\n";
+}
+
+function callCurl(string $form, string $base, array $auth, string $method, array $params): array
+{
+    if (isset($auth['token'])) {
+        $url = "$base/rest/$method.json";
+        $params['auth'] = $auth['token'];
+    } else {
+        $url = "$base/rest/{$auth['user']}/{$auth['secret']}/$method.json";
+    }
+    $fields = http_build_query($params);
+    if ($form === 'get') {
+        $url .= "?$fields";
+        $fields = '';
+    }
+    $curl = curl_init();
+    curl_setopt($curl, CURLOPT_URL, $url);
+    curl_setopt($curl, CURLOPT_RETURNTRANSFER, true);
+    curl_setopt($curl, CURLOPT_POSTREDIR, 10);
+    curl_setopt($curl, CURLOPT_USERAGENT, 'Bitrix24 CRest PHP 1.36');
+    if ($fields) {
+        curl_setopt($curl, CURLOPT_POST, true);
+        curl_setopt($curl, CURLOPT_POSTFIELDS, $fields);
+    }
+    curl_setopt($curl, CURLOPT_FOLLOWLOCATION, 1);
+    return json_decode(curl_exec($curl), true, flags: JSON_THROW_ON_ERROR);
+}
+
+function batch(array $call): array
+{
+    $commands = [];
+    foreach ($call['commands'] as $i => [$id, $method, $params]) {
+        $commands[$id ?? $i] = $method . ($params ? '?' . http_build_query($params) : '');
+    }
+    return ['cmd' => $commands, 'halt' => (int) $call['halt']];
+}
+
+function refusal(array $error): array
+{
+    $saw = ['error' => $error['error'], 'described' => $error['error_description'] !== ''];
+    return $saw + (isset($error['argument']) ? ['argument' => $error['argument']] : []);
+}
+
+function see(string $form, string $base, array $call): array
+{
+    $batch = isset($call['commands']);
+    $params = $batch ? batch($call) : $call['params'];
+    $answer = callCurl($form, $base, $call['auth'], $batch ? 'batch' : $call['method'], $params);
+    if (!empty($answer['error'])) {
+        return refusal($answer);
+    }
+    return $batch
+        ? [
+            'result' => (object) $answer['result']['result'],
+            'result_error' => (object) array_map(refusal(...), $answer['result']['result_error']),
+        ]
+        : ['result' => $answer['result']];
+}
+
+// CRest does not look at the status.
+tell([
+    'refused' => ['error'],
+    'rejected' => ['error'],
+    'batch' => ['result', 'result_error'],
+    'batch_refused' => ['result', 'result_error'],
+    'cannot' => ['a start of its own'],
+]);
+while (($line = fgets(STDIN)) !== false) {
+    tell(see($form, $base, json_decode($line, true, flags: JSON_THROW_ON_ERROR)));
+}

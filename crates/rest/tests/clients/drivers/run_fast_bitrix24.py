@@ -1,0 +1,58 @@
+"""fast-bitrix24: `call` wraps every call in a batch, `call(raw=True)` does not."""
+
+from urllib.parse import urlencode
+
+from aiohttp import ClientResponseError
+from fast_bitrix24 import BitrixAsync
+from fast_bitrix24.server_response import ErrorInServerResponseException
+
+from protocol import answer, by_id, each, form, refusals
+
+RAW = form == "raw"
+
+
+class TokenRejected(Exception):
+    """The client asks for another token until one is accepted; the driver has only one."""
+
+
+def client(base, auth):
+    if "token" not in auth:
+        return BitrixAsync(f"{base}/rest/{auth['user']}/{auth['secret']}/", verbose=False)
+    tokens = iter([auth["token"]])
+
+    async def token_func():
+        for token in tokens:
+            return token
+        raise TokenRejected
+
+    return BitrixAsync(f"{base}/rest/", token_func=token_func, verbose=False)
+
+
+async def see(base, call):
+    bitrix = client(base, call["auth"])
+    batch = "commands" in call
+    try:
+        if batch:
+            commands = each(call["commands"], lambda method, params: f"{method}?{urlencode(params)}")
+            return {"result": by_id(await bitrix.call_batch({"halt": int(call["halt"]), "cmd": commands}))}
+        if RAW or not call["params"]:
+            return {"result": (await bitrix.call(call["method"], call["params"], raw=True))["result"]}
+        return {"result": await bitrix.call(call["method"], call["params"])}
+    except TokenRejected:
+        return {"status": 401}
+    except ClientResponseError as error:
+        return {"status": error.status}
+    except ErrorInServerResponseException as error:
+        errors = refusals(error.args[0])
+        return {"result_error": errors} if batch else errors["order0000000000"]
+
+
+# The client drops the body of an answer that is not 200; of a batch with errors it shows the errors alone.
+answer(
+    see,
+    refused=["status"] if RAW else ["error"],
+    rejected=["status"],
+    batch=["result"],
+    batch_refused=["result_error"],
+    cannot=["a start of its own"],
+)

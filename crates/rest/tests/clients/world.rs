@@ -1,0 +1,54 @@
+//! The store that the server works on, seen from beside it.
+
+use std::path::Path;
+
+use crm_chat_domain::{RemovalRecord, Snapshot};
+use crm_chat_sqlite::Sqlite;
+use futures_lite::future::block_on;
+
+pub(crate) struct World(Sqlite);
+
+impl World {
+    /// The name of the store's file.
+    pub(crate) const FILE: &str = "store.db";
+
+    pub(crate) fn create(folder: &Path) -> Self {
+        Self(block_on(Sqlite::open(folder.join(Self::FILE))).unwrap())
+    }
+
+    /// Replaces the store's content, and returns it as the store has it.
+    pub(crate) fn load(&self, snapshot: &Snapshot) -> Snapshot {
+        block_on(self.0.load(snapshot.clone())).unwrap();
+        block_on(self.0.dump()).unwrap()
+    }
+
+    /// Verifies that the removals happened, in this order, and nothing else.
+    pub(crate) fn verify(
+        &self,
+        mut before: Snapshot,
+        removals: &[RemovalRecord],
+    ) -> Result<(), String> {
+        for removal in removals {
+            apply(&mut before, removal);
+        }
+        let mut after = block_on(self.0.dump()).unwrap();
+        for record in &mut after.removals {
+            record.recorded_at = None;
+        }
+        if after == before {
+            Ok(())
+        } else {
+            Err(format!("the store holds\n{after:?}\nnot\n{before:?}"))
+        }
+    }
+}
+
+fn apply(world: &mut Snapshot, removal: &RemovalRecord) {
+    let mut chats = world.chats.iter_mut();
+    let chat = chats.find(|chat| chat.id == removal.chat).unwrap();
+    chat.members.retain(|member| *member != removal.user);
+    if chat.owner == Some(removal.user) {
+        chat.owner = removal.new_owner;
+    }
+    world.removals.push(*removal);
+}
