@@ -3,7 +3,7 @@
 //! All draw from a few shared [`Ids`], so that things meet: a chat has several members, an entity several chats, a user
 //! rights here and none there. What is asked is drawn relative to a world, so that a good third of the removals
 //! succeed and yet every rule decides now and then. All shrink to few things with small ids; a
-//! [`script`] and [`world_and_removal`] shrink better than what `prop_flat_map` makes of a world.
+//! [`script()`] and [`world_and_removal`] shrink better than what `prop_flat_map` makes of a world.
 //!
 //! ```
 //! use crm_chat_conformance::model::Model;
