@@ -87,7 +87,10 @@ impl Connection {
     }
 
     fn post(&mut self, path: &str, body: &Value) -> io::Result<(u16, Value)> {
-        let body = body.to_string();
+        self.send(path, &body.to_string())
+    }
+
+    fn send(&mut self, path: &str, body: &str) -> io::Result<(u16, Value)> {
         let length = body.len();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
@@ -434,4 +437,55 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
     if let Err(error) = check(&world, &recorder.history(), &last) {
         panic!("{error}");
     }
+}
+
+/// The most memory that a server has had, in bytes.
+#[cfg(target_os = "linux")]
+fn peak(serving: &Serving) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", serving.child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = peak.unwrap().trim().trim_end_matches(" kB");
+    kibibytes.parse::<usize>().unwrap() << 10
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_stays_bounded_whatever_is_sent() {
+    const BODY: usize = (1 << 20) - 16;
+    const SENDERS: usize = 16;
+    let place = Place::holding(WORLD);
+    let secret = secret(&place, 1);
+    let serving = Serving::in_place(&place);
+    let path = format!("/rest/1/{secret}/batch");
+    let filled = |open: &str, item: &str, close: &str| {
+        format!("{open}{}{close}", item.repeat(BODY / item.len() - 16))
+    };
+    let bodies = [
+        filled("[", "1,", "1]"),
+        filled("", "[", ""),
+        filled("{\"cmd\":\"", "x", "\"}"),
+        filled("{", "\"a\":{},", "\"a\":1}"),
+        filled("{\"cmd\":[", "\"profile\",", "\"\"]}"),
+        "1".repeat(2 * BODY),
+    ];
+    thread::scope(|scope| {
+        for _ in 0..SENDERS {
+            scope.spawn(|| {
+                for body in bodies.iter().chain(&bodies) {
+                    // One for each: what is too long ends the connection.
+                    let mut connection = Connection::open(&serving.address).unwrap();
+                    let (status, answer) = connection.send(&path, body).unwrap();
+                    assert!(matches!(status, 400 | 413), "{status}: {answer}");
+                    assert_eq!(answer["error"], "INVALID_REQUEST", "{answer}");
+                }
+            });
+        }
+    });
+    // All that was sent is twelve times as much as what each sender may have there at a time.
+    let bound = SENDERS * 6 * BODY;
+    assert!(
+        peak(&serving) < bound,
+        "{} bytes, more than {bound}",
+        peak(&serving)
+    );
 }
