@@ -99,3 +99,91 @@ fn kind(error: &Error) -> StoreErrorKind {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn error(code: i32) -> Error {
+        Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn every_error_has_its_kind() {
+        for (code, expected) in [
+            (ffi::SQLITE_BUSY, StoreErrorKind::Unavailable),
+            (ffi::SQLITE_LOCKED, StoreErrorKind::Unavailable),
+            (ffi::SQLITE_FULL, StoreErrorKind::Unavailable),
+            (ffi::SQLITE_CANTOPEN, StoreErrorKind::Unavailable),
+            (ffi::SQLITE_PERM, StoreErrorKind::Unavailable),
+            (ffi::SQLITE_READONLY, StoreErrorKind::Unavailable),
+            (ffi::SQLITE_IOERR_READ, StoreErrorKind::Unavailable),
+            (ffi::SQLITE_PROTOCOL, StoreErrorKind::Unavailable),
+            (ffi::SQLITE_NOMEM, StoreErrorKind::Unavailable),
+            (ffi::SQLITE_CORRUPT, StoreErrorKind::Corrupt),
+            (ffi::SQLITE_NOTADB, StoreErrorKind::Corrupt),
+            (ffi::SQLITE_CONSTRAINT, StoreErrorKind::Other),
+        ] {
+            assert_eq!(kind(&error(code)), expected, "{code}");
+        }
+        let null = Error::InvalidColumnType(0, "user".to_owned(), rusqlite::types::Type::Null);
+        assert_eq!(kind(&null), StoreErrorKind::Corrupt);
+        assert_eq!(kind(&Error::QueryReturnedNoRows), StoreErrorKind::Other);
+    }
+
+    #[test]
+    fn only_a_commit_that_the_disk_failed_has_an_unknown_outcome() {
+        let kind = |code| commit_failed(error(code)).kind();
+        assert_eq!(
+            kind(ffi::SQLITE_IOERR_FSYNC),
+            StoreErrorKind::OutcomeUnknown
+        );
+        assert_eq!(kind(ffi::SQLITE_FULL), StoreErrorKind::Unavailable);
+        assert_eq!(
+            kind(ffi::SQLITE_CONSTRAINT_FOREIGNKEY),
+            StoreErrorKind::Other
+        );
+    }
+
+    #[test]
+    fn only_a_lock_held_elsewhere_is_waited_for() {
+        assert!(is_busy(&error(ffi::SQLITE_BUSY_SNAPSHOT)) && is_busy(&error(ffi::SQLITE_LOCKED)));
+        assert!(!is_busy(&error(ffi::SQLITE_IOERR)) && !is_busy(&Error::QueryReturnedNoRows));
+    }
+
+    #[test]
+    fn the_cause_says_what_to_do_about_it() {
+        for (code, expected) in [
+            (
+                SQLITE_READONLY_DIRECTORY,
+                "its folder cannot be written, and the journal lies beside the file",
+            ),
+            (
+                ffi::SQLITE_CANTOPEN,
+                "SQLite cannot open it (code 14): is its folder there, and can it be written?",
+            ),
+            (
+                ffi::SQLITE_FULL,
+                "the disk is full (code 13): free some space and try again",
+            ),
+        ] {
+            assert_eq!(Cause(error(code)).to_string(), expected);
+        }
+        for (code, end) in [
+            (
+                ffi::SQLITE_CORRUPT,
+                " (code 11): the file is damaged, restore a backup",
+            ),
+            (
+                ffi::SQLITE_NOTADB,
+                " (code 26): the file is damaged, restore a backup",
+            ),
+            (ffi::SQLITE_CONSTRAINT, " (code 19)"),
+        ] {
+            let told = Cause(error(code)).to_string();
+            assert!(told.ends_with(end) && !told.starts_with(end), "{told}");
+        }
+    }
+}

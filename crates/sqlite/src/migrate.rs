@@ -86,3 +86,42 @@ pub(crate) fn foreign() -> StoreError {
 fn unsupported(problem: String) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, "use the database").with_source(problem)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database in memory with an application id, a version and, if wanted, a table.
+    fn database(id: u32, version: u32, table: &str) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        let header = format!("PRAGMA application_id = {id}; PRAGMA user_version = {version}");
+        connection.execute_batch(&header).unwrap();
+        connection.execute_batch(table).unwrap();
+        connection
+    }
+
+    #[test]
+    fn what_is_no_store_of_a_known_version_is_refused_under_the_lock_too() {
+        let foreign = "it is a SQLite database of another program";
+        let newer = "its schema has version 2, and this program knows up to 1: use a newer program";
+        for (id, version, table, expected) in [
+            (0, 0, "", Ok(0)),
+            (APPLICATION_ID, 0, "", Ok(0)),
+            (APPLICATION_ID, LATEST, "", Ok(LATEST)),
+            (APPLICATION_ID, LATEST + 1, "", Err(newer)),
+            (0, 0, "CREATE TABLE t (x)", Err(foreign)),
+            (7, 0, "", Err(foreign)),
+            (0, LATEST, "", Err(foreign)),
+            (7, LATEST, "CREATE TABLE t (x)", Err(foreign)),
+        ] {
+            let found = version_of(id, version, table);
+            let expected = expected
+                .map_err(|because| format!("cannot use the database: unsupported: {because}"));
+            assert_eq!(found, expected, "{id} {version} {table}");
+        }
+    }
+
+    fn version_of(id: u32, at: u32, table: &str) -> Result<u32, String> {
+        version(&database(id, at, table)).map_err(|error| error.report())
+    }
+}

@@ -6,7 +6,7 @@ use crm_chat_domain::{
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde::Deserialize;
-use serde::de::value::{BytesDeserializer, Error};
+use serde::de::value::{BytesDeserializer, EnumAccessDeserializer, Error};
 use serde::de::{Deserializer, IntoDeserializer, Visitor};
 
 use crate::json::{Json, NumbersAsMaps, texts, values};
@@ -322,6 +322,24 @@ fn other_formats_hand_over_the_same_values() {
     assert_eq!(read(Wrapped::Newtype(12)), Input::Number(12));
     let keyed_by_numbers = serde::de::value::MapDeserializer::new([(1_u8, 2_u8)].into_iter());
     assert_eq!(read(keyed_by_numbers), Input::Other);
+}
+
+#[test]
+fn what_no_json_holds_is_refused_by_saying_what_is_taken() {
+    let variant: EnumAccessDeserializer<_> =
+        EnumAccessDeserializer::new(IntoDeserializer::<Error>::into_deserializer("A"));
+    let error = Input::deserialize(variant).unwrap_err();
+    assert_eq!(error.to_string(), "invalid type: enum, expected any value");
+}
+
+#[test]
+fn a_literal_is_the_number_that_it_writes() {
+    assert_eq!(Input::from(12), Input::Number(12));
+    assert!(Input::from(0).is_absent());
+    assert_eq!(Input::from(-12), Input::Other);
+    assert_eq!(Input::from(12_i64), Input::Number(12));
+    assert_eq!(Input::from(Some(12)), Input::Number(12));
+    assert_eq!(Input::from(None::<i32>), Input::Absent);
 }
 
 #[test]
