@@ -37,6 +37,13 @@ fn the_report_tells_every_cause_and_the_display_none() {
 }
 
 #[test]
+fn a_failure_renamed_keeps_its_kind_and_its_causes() {
+    let error = StoreError::new(StoreErrorKind::Corrupt, "read a row").with_source("EIO");
+    let renamed = error.with_operation("open the store");
+    assert_eq!(renamed.report(), "cannot open the store: corrupt: EIO");
+}
+
+#[test]
 fn a_removal_that_failed_tells_what_lies_beneath_as_its_own() {
     let store = StoreError::new(StoreErrorKind::Unavailable, "commit").with_source("EIO");
     let error = RemoveError::from(store);
