@@ -196,3 +196,26 @@ proptest! {
         }
     }
 }
+
+/// Where calendars go wrong: the days on which a month of 28 or 29 days, or a year, ends and begins.
+#[test]
+fn the_turns_of_every_year_are_those_of_the_calendar() {
+    for year in 0..=9999_i16 {
+        let first = jiff::civil::date(year, 1, 1);
+        let last_of_february = jiff::civil::date(year, 2, 1).last_of_month();
+        for date in [
+            first,
+            last_of_february,
+            last_of_february.tomorrow().unwrap(),
+            jiff::civil::date(year, 12, 31),
+        ] {
+            let text = format!("{date}T00:00:00Z");
+            let read: Timestamp = text.parse().unwrap();
+            assert_eq!(read.to_string(), text);
+            match text.parse::<jiff::Timestamp>() {
+                Ok(judge) => assert_eq!(read.seconds(), judge.as_second(), "{text}"),
+                Err(_) => assert_eq!(text, "9999-12-31T00:00:00Z", "`jiff`'s last day ends early"),
+            }
+        }
+    }
+}
