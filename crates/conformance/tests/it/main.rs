@@ -2,6 +2,7 @@
 
 mod abandon;
 mod broken;
+mod differential;
 mod faults;
 mod list;
 mod strict;

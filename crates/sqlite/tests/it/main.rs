@@ -2,7 +2,6 @@
 
 mod concurrency;
 mod conformance;
-mod differential;
 mod examples;
 mod files;
 mod kill;
