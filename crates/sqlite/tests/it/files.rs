@@ -246,18 +246,20 @@ fn what_is_read_only_is_unavailable_and_left_as_it_is() {
 fn read_only_is_unavailable(folder: &Path) {
     let file = folder.join("store.db");
     let before = fs::read(&file).unwrap();
-    for (file_mode, folder_mode) in [
-        (0o444, 0o755),
-        (0o644, 0o555),
-        (0o444, 0o555),
-        (0o000, 0o755),
+    let read_only = "it is read-only, and a store is written to";
+    let no_journal = "its folder cannot be written, and the journal lies beside the file";
+    for (file_mode, folder_mode, because) in [
+        (0o444, 0o755, read_only),
+        (0o644, 0o555, no_journal),
+        (0o444, 0o555, read_only),
+        (0o000, 0o755, "Permission denied (os error 13)"),
     ] {
         // A store whose journal is there already can be written in a folder that cannot.
         assert!(!folder.join("store.db-wal").exists());
         fs::set_permissions(&file, Permissions::from_mode(file_mode)).unwrap();
         fs::set_permissions(folder, Permissions::from_mode(folder_mode)).unwrap();
         let error = block_on(Sqlite::open(&file)).unwrap_err();
-        println!("{}", error.report());
+        assert!(error.report().ends_with(because), "{}", error.report());
         assert_eq!(
             error.kind(),
             StoreErrorKind::Unavailable,
