@@ -138,7 +138,8 @@ impl Options {
         }
     }
 
-    /// Switches the journal to WAL. SQLite does not wait by itself here.
+    /// Switches the journal to WAL. SQLite waits by itself for a reader, but not for a writer: it already reads the file
+    /// when it asks for the write lock.
     fn use_wal(&self, connection: &Connection) -> Result<(), StoreError> {
         let start = Instant::now();
         loop {
