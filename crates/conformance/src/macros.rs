@@ -184,11 +184,25 @@ macro_rules! __tests {
 
 /// Writes a part of a [`Harness`] for a store whose own methods bear the names `edit`, `dump` and `log`: the type `Store`
 /// and these three. `log` takes a limit; `dump` and `log` may return a `Result`.
+///
+/// Where the store has only some of them, they are named, `by_own_methods!(Store: dump, log);`, and the harness writes the
+/// others itself.
 #[macro_export]
 macro_rules! by_own_methods {
     ($store:ty) => {
+        $crate::by_own_methods!($store: edit, dump, log);
+    };
+    ($store:ty: $($method:ident),+) => {
         type Store = $store;
 
+        $($crate::__own_method!($method $store);)+
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __own_method {
+    (edit $store:ty) => {
         async fn edit(
             &self,
             store: &$store,
@@ -196,11 +210,13 @@ macro_rules! by_own_methods {
         ) -> ::core::result::Result<(), $crate::domain::EditError> {
             store.edit(edit).await
         }
-
+    };
+    (dump $store:ty) => {
         async fn dump(&self, store: &$store) -> $crate::domain::Snapshot {
             $crate::Certain::certain(store.dump().await)
         }
-
+    };
+    (log $store:ty) => {
         async fn log(
             &self,
             store: &$store,

@@ -153,6 +153,15 @@ impl Model {
     }
 }
 
+/// Returns the world after a single change: how a harness makes one in a store that keeps its data as a snapshot.
+///
+/// # Errors
+/// [`EditRejection`] if it names what is not there.
+pub fn edited(world: Snapshot, edit: &Edit) -> Result<Snapshot, EditRejection> {
+    let mut model = Model::new(world);
+    model.edit(edit).map(|()| model.world)
+}
+
 /// Reads a request by rules 1 to 5.
 ///
 /// # Errors

@@ -6,8 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crm_chat_domain::{
-    Change, ChatId, ChatRepo, CrmRepo, Entity, OwnerChange, Permissions, RemovalRecord, Role,
-    Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId, UserKind, UserRepo,
+    Change, ChatId, ChatRepo, CrmRepo, Entity, LogEntry, OwnerChange, Permissions, RemovalRecord,
+    Role, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId, UserKind, UserRepo,
 };
 
 /// The document and its number.
@@ -39,10 +39,18 @@ impl Documents {
     }
 
     /// Returns what is committed.
-    pub fn dump(&self) -> Snapshot {
+    pub async fn dump(&self) -> Snapshot {
         let mut document = self.copy().1;
         document.sort();
         document
+    }
+
+    /// Returns up to `limit` records of the removal log that are numbered above `after`.
+    pub async fn log(&self, after: u64, limit: usize) -> Vec<LogEntry> {
+        let numbered = (1..).zip(self.copy().1.removals);
+        let entries = numbered.map(|(sequence, record)| LogEntry { sequence, record });
+        let above = entries.filter(|entry| entry.sequence > after);
+        above.take(limit).collect()
     }
 
     /// Puts a document in the place of the one numbered so; tells whether that one still stood.
