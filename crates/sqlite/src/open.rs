@@ -92,12 +92,8 @@ impl Options {
         self.check(path)?;
         // Not `:memory:`, nor a name that SQLite takes for a URI.
         let path = std::path::absolute(path).map_err(unreachable)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let flags = if self.create {
-            flags | OpenFlags::SQLITE_OPEN_CREATE
-        } else {
-            flags
-        };
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags.set(OpenFlags::SQLITE_OPEN_CREATE, self.create);
         let connection =
             Connection::open_with_flags(path, flags).map_err(failed("open the file"))?;
         if connection

@@ -59,17 +59,28 @@ fn a_database_of_another_program_is_refused() {
     }
 }
 
+/// Also if its program was killed: SQLite would write what it left in the journal into the file.
 #[test]
 fn a_store_of_a_newer_version_is_refused() {
     let place = Place::holding(&world(3));
-    let connection = Connection::open(place.file()).unwrap();
-    connection.pragma_update(None, "user_version", 99).unwrap();
+    let newer = Connection::open(place.file()).unwrap();
+    newer.pragma_update(None, "user_version", 99).unwrap();
     let because = "its schema has version 99, and this program knows up to 1: use a newer program";
     // Known to the journal alone at first.
     let error = block_on(Sqlite::open(place.file())).unwrap_err();
     assert!(error.report().ends_with(because), "{}", error.report());
-    drop(connection);
+
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    newer.query_row(checkpoint, [], |_| Ok(())).unwrap();
+    newer.execute_batch("DELETE FROM links").unwrap();
+    let killed = Place::new();
+    for name in ["store.db", "store.db-wal"] {
+        fs::copy(place.folder().join(name), killed.folder().join(name)).unwrap();
+    }
+    assert!(killed.content().iter().all(|(_, bytes)| !bytes.is_empty()));
+    drop(newer);
     check_refused(&place, StoreErrorKind::Unsupported, because);
+    check_refused(&killed, StoreErrorKind::Unsupported, because);
 }
 
 #[test]

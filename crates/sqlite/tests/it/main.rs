@@ -5,7 +5,7 @@ mod conformance;
 mod examples;
 mod files;
 mod kill;
-mod on_tokio;
+mod on_runtimes;
 mod remote;
 mod runtimes;
 mod support;

@@ -22,12 +22,15 @@ pub(super) async fn start(file: &Path) -> (Child, PathBuf) {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
     let socket = file.with_file_name(format!("socket-{number}"));
-    let process = support::Child::running("remote::process::that_serves_a_store", SOCKET, &socket)
-        .command(|command| {
-            command.stdout(Stdio::null());
-        })
-        .start();
+    let mut process =
+        support::Child::running("remote::process::that_serves_a_store", SOCKET, &socket)
+            .command(|command| {
+                command.stdout(Stdio::null());
+            })
+            .start();
     while UnixStream::connect(&socket).await.is_err() {
+        let ended = process.try_wait().unwrap();
+        assert!(ended.is_none(), "it ended before it listened: {ended:?}");
         smol::Timer::after(Duration::from_millis(1)).await;
     }
     (process, socket)
