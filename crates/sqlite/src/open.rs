@@ -172,3 +172,29 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
 fn unreachable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "open the file").with_source(source)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    #[test]
+    fn every_connection_checks_what_it_reads_and_syncs_what_it_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("crm-chat.db");
+        block_on(async {
+            let store = Sqlite::open(&file).await.unwrap();
+            let connection = store.connection.lock().await;
+            for (setting, expected) in [
+                ("foreign_keys", 1),
+                ("synchronous", 2), // FULL
+                ("trusted_schema", 0),
+                ("cell_size_check", 1),
+            ] {
+                let set = connection.pragma_query_value(None, setting, |row| row.get::<_, i64>(0));
+                assert_eq!(set, Ok(expected), "{setting}");
+            }
+        });
+    }
+}

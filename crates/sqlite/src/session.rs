@@ -121,3 +121,27 @@ fn waited(timeout: Duration) -> StoreError {
     let source = format!("another transaction held the store for longer than {timeout:?}");
     StoreError::new(StoreErrorKind::Unavailable, BEGIN).with_source(source)
 }
+
+#[cfg(test)]
+mod tests {
+    use crm_chat_domain::Store;
+    use futures_lite::future::block_on;
+
+    use super::*;
+    use crate::Sqlite;
+
+    /// As if the rollback of the one before had failed.
+    #[test]
+    fn a_transaction_left_open_is_told_by_the_next_which_ends_it() {
+        block_on(async {
+            let store = Sqlite::open_in_memory().await.unwrap();
+            let connection = store.connection.lock().await;
+            connection.execute_batch("BEGIN").unwrap();
+            drop(connection);
+            let error = store.begin().await.err().unwrap();
+            let told = "cannot begin a transaction: unexpected failure: cannot start a transaction within a transaction (code 1)";
+            assert_eq!(error.report(), told);
+            assert!(store.begin().await.is_ok());
+        });
+    }
+}

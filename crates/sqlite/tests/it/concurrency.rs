@@ -9,13 +9,14 @@ use std::thread;
 use std::time::Duration;
 
 use crm_chat_domain::{
-    Answer, ChatRepo, Outcome, Refusal, RemoveError, Store, StoreErrorKind, UnitOfWork, remove_user,
+    Answer, Change, ChatRepo, Outcome, OwnerChange, Refusal, RemoveError, Store, StoreErrorKind,
+    UnitOfWork, remove_user,
 };
 use crm_chat_sqlite::Sqlite;
 use rusqlite::Connection;
 
 use crate::remote::Remote;
-use crate::support::{Child, Place, assert_sound, block_on, log, removal, user, world};
+use crate::support::{Child, Place, assert_sound, block_on, deal, log, removal, user, world};
 
 fn remove(store: &impl Store, id: i64) -> Answer {
     match block_on(remove_user(store, user(1), &removal(id))) {
@@ -188,21 +189,39 @@ fn a_removal_that_is_cancelled_is_whole_or_absent() {
     }
 }
 
+fn owner_leaves() -> Change {
+    Change {
+        chat: 8773.try_into().unwrap(),
+        user: user(2),
+        actor: user(1),
+        entity: deal(),
+        owner: OwnerChange::Vacant,
+    }
+}
+
 #[test]
 fn a_transaction_that_is_dropped_leaves_nothing() {
     let place = Place::holding(&world(3));
     let store = place.open();
     let mut tx = block_on(store.begin()).unwrap();
-    let change = crm_chat_domain::Change {
-        chat: 8773.try_into().unwrap(),
-        user: user(2),
-        actor: user(1),
-        entity: crate::support::deal(),
-        owner: crm_chat_domain::OwnerChange::Vacant,
-    };
-    assert!(block_on(tx.remove_member(&change)).unwrap());
+    assert!(block_on(tx.remove_member(&owner_leaves())).unwrap());
     drop(tx);
     assert_eq!(block_on(place.open().dump()).unwrap(), world(3));
+}
+
+/// What need not wait for the disk pays for no other thread.
+#[test]
+fn a_commit_that_has_nothing_to_sync_is_ready_at_once() {
+    let place = Place::holding(&world(3));
+    let private = block_on(Sqlite::open_in_memory()).unwrap();
+    block_on(private.load(world(3))).unwrap();
+    for (store, writes) in [(place.open(), false), (private, true)] {
+        let mut tx = block_on(store.begin()).unwrap();
+        if writes {
+            assert!(block_on(tx.remove_member(&owner_leaves())).unwrap());
+        }
+        assert!(matches!(poll(tx.commit(), 1), Some(Ok(()))), "{writes}");
+    }
 }
 
 /// In the journal mode that a foreign tool may have left, nobody can switch to WAL beside a reader or a writer. SQLite
