@@ -16,7 +16,7 @@ pub use perform::perform;
 pub(crate) use perform::perform_through;
 pub(crate) use race::{Order, Point, Race, Side};
 pub use subject::Subject;
-pub(crate) use subject::written_request;
+pub(crate) use subject::{written_call, written_request};
 
 /// How the suite gets at a backend.
 ///

@@ -34,10 +34,14 @@ macro_rules! __for_each_case {
                     "a removal beside a joining, the same user's or another's, comes before or after it";
                 "R3" r3_owner_beside_successor:
                     "when the owner and the successor are removed at once, a member owns the chat or nobody is left who may";
+                "R3" r3_succession_changed_in_flight:
+                    "an owner set, or a successor who joins, leaves or is deactivated, while a removal runs is seen, or comes after it";
                 "R4" r4_right_revoked_in_flight:
                     "a right revoked while a removal runs is seen, or comes after the removal";
                 "R5" r5_fact_undone_in_flight:
                     "a link deleted, or a user deactivated, while a removal runs is seen, or comes after the removal";
+                "R5" r5_last_chat_changed_in_flight:
+                    "a link made or deleted while a removal from the last chat runs is seen, or comes after the removal";
                 "R6" r6_write_skew:
                     "of two transactions that read what the other writes, one sees the other's write, waits or conflicts";
                 "R9" r9_batches_in_opposite_orders:
@@ -52,6 +56,8 @@ macro_rules! __for_each_case {
             interrupted {
                 "R7" r7_aborted_attempt_leaves_nothing:
                     "a conflict is replayed, and nothing of the aborted attempt is kept";
+                "R7" r7_aborted_batch_leaves_nothing:
+                    "a conflict in a batch is replayed, and nothing of the aborted attempt is kept or lost";
                 "R7" r7_aborted_attempt_is_never_seen:
                     "what was not committed is not seen by others";
                 "R8" r8_cancelled_call:
@@ -106,6 +112,8 @@ macro_rules! __for_each_case {
             ids {
                 "D1" d1_ids_are_exact:
                     "ids from 1 to 9223372036854775807 are stored, compared and read back exactly";
+                "D1" d1_ids_are_told_apart:
+                    "ids that are alike when they are cut to 32 bits or rounded to a float are told apart by every question";
                 "D1" d1_dump_equals_what_was_loaded:
                     "a dump of what was loaded equals it";
                 "D2" d2_odd_values_are_refused:

@@ -76,6 +76,14 @@ impl Model {
         &self.world
     }
 
+    /// Returns what a dump of the store must show now: the [world](Self::world), [sorted](Snapshot::sort).
+    #[must_use]
+    pub fn dump(&self) -> Snapshot {
+        let mut world = self.world.clone();
+        world.sort();
+        world
+    }
+
     /// Returns what must be answered to a removal now, and changes nothing.
     ///
     /// # Errors
@@ -125,7 +133,7 @@ impl Model {
                 Response::Explained(self.explain(call.actor, &call.request))
             }
             Operation::Edit(edit) => Response::Edited(self.edit(edit)),
-            Operation::Dump => Response::Dumped(self.world.clone()),
+            Operation::Dump => Response::Dumped(self.dump()),
         }
     }
 

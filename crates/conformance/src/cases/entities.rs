@@ -92,8 +92,10 @@ fn is_last<H: Harness>(subject: &Subject<'_, H>, last: i64) {
 pub fn e3_no_chat<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
     for leaving in [12, 14, 99] {
-        let asked = Removal::new(entity("deal:289"), user(leaving));
-        subject.answers(user(1), &asked, Ok(Outcome::NoChat));
+        for option in [IfAbsent::Refuse, IfAbsent::Accept] {
+            let asked = Removal::new(entity("deal:289"), user(leaving)).if_absent(option);
+            subject.answers(user(1), &asked, Ok(Outcome::NoChat));
+        }
     }
     subject.holds(&office());
 }

@@ -1,12 +1,13 @@
 //! Ids and odd values.
 
 use crm_chat_domain::{
-    Access, Argument, Change, Chat, Entity, EntityKind, Input, Link, OwnerChange, Refusal, Removal,
-    Remover, Request, Snapshot, User, UserKind,
+    Access, Argument, Change, Chat, Edit, Entity, EntityKind, Input, Link, OwnerChange, Refusal,
+    Removal, Remover, Request, Snapshot, User, UserKind,
 };
 
 use crate::fixtures::{after, change, chat, entity, office, removal, user};
 use crate::harness::written_request;
+use crate::model::Model;
 use crate::{Harness, Lab, Subject};
 
 /// The edges of 32-bit integers, signed and not, of what a 64-bit float holds exactly, and of the ids themselves. Cut to
@@ -50,6 +51,46 @@ pub fn d1_ids_are_exact<H: Harness>(lab: &Lab<H>) {
         expected = after(&expected, &change);
     }
     subject.holds(&expected);
+}
+
+/// D1: ids 1, 2^31, 2^53±1, 2^63-1 in questions: told apart by each of them, and by single changes.
+pub fn d1_ids_are_told_apart<H: Harness>(lab: &Lab<H>) {
+    let subject = lab.open(&edges());
+    let mut model = Model::new(edges());
+    for one in EDGES {
+        for other in EDGES {
+            is_explained(&subject, &model, [other, one, one]);
+            is_explained(&subject, &model, [one, other, one]);
+            is_explained(&subject, &model, [one, one, other]);
+        }
+    }
+    for id in EDGES {
+        let (chat, user) = (chat(id), user(id));
+        for edit in [
+            Edit::DeactivateUser { user },
+            Edit::Leave { chat, user },
+            Edit::RevokeAccess(access(id, deal(id))),
+            Edit::RevokeRemoval(remover(id, id)),
+            Edit::Unlink(link(deal(id), id)),
+        ] {
+            subject.edit(&edit);
+            subject.same("the change", &Ok(()), &model.edit(&edit));
+        }
+        for other in EDGES {
+            is_explained(&subject, &model, [other, other, other]);
+        }
+    }
+    subject.holds(&model.dump());
+}
+
+/// An actor, who would remove itself, a deal and a chat, by their numbers: the store explains it as the model does.
+fn is_explained<H: Harness>(subject: &Subject<'_, H>, model: &Model, numbers: [i64; 3]) {
+    let [actor, of_deal, of_chat] = numbers;
+    let asked = Removal::new(deal(of_deal), user(actor)).in_chat(chat(of_chat));
+    let request = Request::from(&asked);
+    let explained = subject.explained(subject.store(), user(actor), &request);
+    let expected = model.explain(user(actor), &request);
+    subject.same("the explanation", &expected, &explained);
 }
 
 /// Every edge is a user, a chat and a deal; the user owns the chat, may do everything there and nothing elsewhere. The
@@ -197,6 +238,8 @@ fn odd_values() -> Vec<Input> {
         "0x10",
         "1 2",
         "\u{a0}12",
+        "\u{b}12",
+        "12\u{c}",
         "\u{661}\u{662}",
         "9223372036854775808",
         "99999999999999999999999",

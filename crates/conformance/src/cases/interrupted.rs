@@ -4,14 +4,16 @@ use std::thread;
 use std::time::Duration;
 
 use crm_chat_domain::{
-    Change, ChatRepo, IfAbsent, Outcome, OwnerChange, Refusal, Store, StoreErrorKind, remove_user,
+    Answer, Change, ChatRepo, IfAbsent, Outcome, OwnerChange, Refusal, Removal, Snapshot, Store,
+    StoreErrorKind, UserId, remove_user,
 };
 use futures_lite::future::or;
 
 use super::races::meeting::beside;
 use crate::faults::{Call, Fault, Faulty, Gate};
 use crate::fixtures::{after, change, chat, office, removal, user};
-use crate::model::difference;
+use crate::harness::written_call;
+use crate::model::{Model, difference};
 use crate::{Abandoned, Harness, Lab, Point, Subject, abandon_after};
 
 /// The kinds that the core does not replay.
@@ -23,47 +25,75 @@ const KINDS: [StoreErrorKind; 5] = [
     StoreErrorKind::Other,
 ];
 
-/// The removal that makes the most calls: of an owner.
+/// The change that is asked for: of an owner, which makes the most calls.
 fn owner_leaves() -> Change {
     change(7, OwnerChange::PassesTo(user(13)))
 }
 
-/// The calls of that removal, numbered from 1.
-fn calls<H: Harness>(lab: &Lab<H>) -> Vec<(usize, Call)> {
-    let subject = lab.open(&office());
-    let store = Faulty::new(subject.connect());
-    let made = subject.remove_by(&store, user(1), &removal(7));
-    subject.same(
-        "the answer",
-        &Ok(Ok(Outcome::Removed(owner_leaves()))),
-        &made,
-    );
-    (1..).zip(store.calls()).collect()
+/// The removal, from the last chat and from the chat named: one asks for the last chat, the other for the link.
+fn removals() -> [Removal; 2] {
+    [removal(7), removal(7).in_chat(chat(8773))]
 }
 
-/// Removes the owner with a fault at the n-th call, and says what came.
+/// A removal and one of its calls, numbered from 1.
+type Struck = (Removal, usize, Call);
+
+/// Every call of both removals.
+fn calls<H: Harness>(lab: &Lab<H>) -> Vec<Struck> {
+    let of = |asked: Removal| {
+        let subject = lab.open(&office());
+        let store = Faulty::new(subject.connect());
+        let made = subject.remove_by(&store, user(1), &asked);
+        let expected = Outcome::Removed(owner_leaves());
+        subject.same("the answer", &Ok(Ok(expected)), &made);
+        let numbered = (1..).zip(store.calls());
+        numbered.map(move |(n, call)| (asked, n, call))
+    };
+    removals().into_iter().flat_map(of).collect()
+}
+
+/// The number of the commit, the last call of the removal from the last chat.
+fn commit<H: Harness>(lab: &Lab<H>) -> usize {
+    let calls = calls(lab).into_iter();
+    let of_last_chat = calls.filter(|(asked, ..)| asked.chat.is_none());
+    of_last_chat.count()
+}
+
+/// Asks for a removal with a fault at the n-th call, and says what came.
 fn strike<H: Harness>(
     subject: &Subject<'_, H>,
     store: &Faulty<H::Store>,
+    asked: &Removal,
     n: usize,
     fault: Fault,
 ) -> crate::Reply {
-    subject.note(format!("store.inject({n}, {fault:?});"));
+    subject.note(written_fault(n, &fault));
     store.inject(n, fault);
-    subject.remove_by(store, user(1), &removal(7))
+    subject.remove_by(store, user(1), asked)
+}
+
+/// Writes an injection as Rust.
+fn written_fault(n: usize, fault: &Fault) -> String {
+    let (place, what) = match fault {
+        Fault::Before(kind) => ("Before", format!("StoreErrorKind::{kind:?}")),
+        Fault::After(kind) => ("After", format!("StoreErrorKind::{kind:?}")),
+        Fault::StallBefore(_) => ("StallBefore", "gate.clone()".to_owned()),
+        Fault::StallAfter(_) => ("StallAfter", "gate.clone()".to_owned()),
+    };
+    format!("store.inject({n}, Fault::{place}({what}));")
 }
 
 /// R7: a conflict is replayed: effects of the aborted attempt are not kept.
 pub fn r7_aborted_attempt_leaves_nothing<H: Harness>(lab: &Lab<H>) {
     let conflict = StoreErrorKind::Conflict;
-    for (n, call) in calls(lab) {
+    for (asked, n, call) in calls(lab) {
         for fault in [Fault::Before(conflict), Fault::After(conflict)] {
-            if call == Call::Commit && matches!(fault, Fault::After(_)) {
-                continue; // No conflict: it happened.
+            if happened(&call, &fault) {
+                continue; // No conflict.
             }
             let subject = lab.open(&office());
             let store = Faulty::new(subject.connect());
-            let reply = strike(&subject, &store, n, fault);
+            let reply = strike(&subject, &store, &asked, n, fault);
             subject.same(
                 "the answer",
                 &Ok(Ok(Outcome::Removed(owner_leaves()))),
@@ -74,9 +104,56 @@ pub fn r7_aborted_attempt_leaves_nothing<H: Harness>(lab: &Lab<H>) {
     }
 }
 
+/// R7: a conflict in a batch is replayed: the whole batch is.
+pub fn r7_aborted_batch_leaves_nothing<H: Harness>(lab: &Lab<H>) {
+    let (batch, answers, whole) = batch();
+    for (n, call) in (1..).zip(calls_of_batch(lab)) {
+        let fault = Fault::Before(StoreErrorKind::Conflict);
+        let subject = lab.open(&office());
+        let store = Faulty::new(subject.connect());
+        subject.note(format!("{} // {call:?}", written_fault(n, &fault)));
+        store.inject(n, fault);
+        subject.same(
+            "the answers",
+            &Ok(answers.clone()),
+            &subject.remove_all_by(&store, &batch),
+        );
+        subject.holds(&whole);
+    }
+}
+
+/// Whether a commit fails after its effect.
+fn happened(call: &Call, fault: &Fault) -> bool {
+    *call == Call::Commit && matches!(fault, Fault::After(_) | Fault::StallAfter(_))
+}
+
+/// Three removals, of which the second is refused, what must be answered, and what is left.
+fn batch() -> ([(UserId, Removal); 3], Vec<Answer>, Snapshot) {
+    let mut model = Model::new(office());
+    let batch = [12, 4, 7].map(|leaving| (user(1), removal(leaving)));
+    let answers = batch
+        .iter()
+        .map(|(actor, asked)| model.remove(*actor, asked));
+    (batch, answers.collect(), model.dump())
+}
+
+/// The calls of the batch.
+fn calls_of_batch<H: Harness>(lab: &Lab<H>) -> Vec<Call> {
+    let (batch, answers, whole) = batch();
+    let subject = lab.open(&office());
+    let store = Faulty::new(subject.connect());
+    subject.same(
+        "the answers",
+        &Ok(answers),
+        &subject.remove_all_by(&store, &batch),
+    );
+    subject.holds(&whole);
+    store.calls()
+}
+
 /// R7: effects of an attempt that is aborted in the end are not seen by anybody before.
 pub fn r7_aborted_attempt_is_never_seen<H: Harness>(lab: &Lab<H>) {
-    let commit = calls(lab).len();
+    let commit = commit(lab);
     for point in [Point::Written, Point::Commit] {
         let subject = lab.open(&office());
         let aborted = |store| {
@@ -107,28 +184,35 @@ pub fn r7_aborted_attempt_is_never_seen<H: Harness>(lab: &Lab<H>) {
 
 /// R8: a port call is cancelled: no open transaction, no lock, no change.
 pub fn r8_cancelled_call<H: Harness>(lab: &Lab<H>) {
-    for (n, call) in calls(lab) {
+    for (asked, n, call) in calls(lab) {
         for stall in [Fault::StallBefore, Fault::StallAfter] {
             let gate = Gate::default();
             let fault = stall(gate.clone());
-            if call == Call::Commit && matches!(fault, Fault::StallAfter(_)) {
-                continue; // It happened.
+            if happened(&call, &fault) {
+                continue;
             }
             let subject = lab.open(&office());
-            cancel_at(&subject, &gate, n, fault);
+            cancel_at(&subject, &asked, &gate, n, fault);
             nothing_is_left(&subject);
         }
     }
 }
 
-fn cancel_at<H: Harness>(subject: &Subject<'_, H>, gate: &Gate, n: usize, fault: Fault) {
+fn cancel_at<H: Harness>(
+    subject: &Subject<'_, H>,
+    asked: &Removal,
+    gate: &Gate,
+    n: usize,
+    fault: Fault,
+) {
     subject.note(format!(
-        "store.inject({n}, {fault:?}); // and drops remove_user there"
+        "{} // and drops it there:",
+        written_fault(n, &fault)
     ));
+    subject.note(written_call(user(1), asked));
     let store = Faulty::new(subject.connect());
     store.inject(n, fault);
-    let asked = removal(7);
-    let removal = async { remove_user(&store, user(1), &asked).await.is_ok() };
+    let removal = async { remove_user(&store, user(1), asked).await.is_ok() };
     let cancelled = async {
         gate.reached().await;
         false
@@ -194,9 +278,10 @@ pub fn r8_cancelled_commit<H: Harness>(lab: &Lab<H>) {
     const ENOUGH: usize = 1000;
     for polls in 0..ENOUGH {
         let subject = lab.open(&office());
-        subject.note(format!("abandon_after(remove_user(…), {polls}).await"));
-        let store = Faulty::new(subject.connect());
         let asked = removal(7);
+        let removing = written_call(user(1), &asked);
+        subject.note(format!("abandon_after({removing}, {polls}).await"));
+        let store = Faulty::new(subject.connect());
         let removal = remove_user(&store, user(1), &asked);
         let Abandoned::Dropped = subject.block_on(abandon_after(removal, polls)) else {
             break;
@@ -208,9 +293,9 @@ pub fn r8_cancelled_commit<H: Harness>(lab: &Lab<H>) {
         }
     }
 
-    let commit = calls(lab).len();
     let (subject, gate) = (lab.open(&office()), Gate::default());
-    cancel_at(&subject, &gate, commit, Fault::StallAfter(gate.clone()));
+    let fault = Fault::StallAfter(gate.clone());
+    cancel_at(&subject, &removal(7), &gate, commit(lab), fault);
     subject.holds(&after(&office(), &owner_leaves()));
     whole_or_absent(&subject);
 }
@@ -240,39 +325,46 @@ fn whole_or_absent<H: Harness>(subject: &Subject<'_, H>) {
     subject.holds(&whole);
 }
 
-/// The repeated removal, which accepts that the user is gone, ends in one change and one record.
-fn converges<H: Harness>(subject: &Subject<'_, H>, store: &impl Store) {
+/// The same request, asked again, ends in one change and one record: it makes the change where there is none yet, and else
+/// finds the user gone.
+fn converges<H: Harness>(subject: &Subject<'_, H>, store: &impl Store, asked: &Removal) {
     let whole = after(&office(), &owner_leaves());
-    let expected = match subject.compare(&whole) {
-        Ok(()) => Outcome::AlreadyAbsent { chat: chat(8773) },
-        Err(_) => Outcome::Removed(owner_leaves()),
-    };
-    let accepting = removal(7).if_absent(IfAbsent::Accept);
-    let reply = subject.remove_by(store, user(1), &accepting);
-    subject.same("the repeated answer", &Ok(Ok(expected)), &reply);
-    subject.holds(&whole);
+    if subject.compare(&whole).is_err() {
+        let reply = subject.remove_by(store, user(1), asked);
+        let made = Outcome::Removed(owner_leaves());
+        subject.same("the repeated answer", &Ok(Ok(made)), &reply);
+        subject.holds(&whole);
+    }
     let gone = Refusal::NotAMember {
         user: user(7),
         chat: chat(8773),
     };
-    subject.refuses(user(1), &removal(7), gone);
+    let absent = Outcome::AlreadyAbsent { chat: chat(8773) };
+    for (option, expected) in [
+        (IfAbsent::Refuse, Err(gone)),
+        (IfAbsent::Accept, Ok(absent)),
+    ] {
+        let reply = subject.remove_by(store, user(1), &asked.if_absent(option));
+        subject.same("the repeated answer", &Ok(expected), &reply);
+    }
+    subject.holds(&whole);
 }
 
 /// K3: the store fails at the n-th call, for every n, before its effect, and the rollback may fail too: nothing is
 /// changed, and the same request then succeeds.
 pub fn k3_failure_before_a_call<H: Harness>(lab: &Lab<H>) {
-    for ((n, _), kind) in calls(lab).into_iter().zip(KINDS.into_iter().cycle()) {
+    for ((asked, n, _), kind) in calls(lab).into_iter().zip(KINDS.into_iter().cycle()) {
         for rollback_fails in [false, true] {
             let subject = lab.open(&office());
             let store = Faulty::new(subject.connect());
             if rollback_fails {
                 store.inject(n + 1, Fault::Before(StoreErrorKind::Unavailable));
             }
-            let reply = strike(&subject, &store, n, Fault::Before(kind));
+            let reply = strike(&subject, &store, &asked, n, Fault::Before(kind));
             subject.same("the answer", &Err(kind), &reply);
             subject.holds(&office());
             store.heal();
-            converges(&subject, &store);
+            converges(&subject, &store, &asked);
         }
     }
 }
@@ -280,10 +372,10 @@ pub fn k3_failure_before_a_call<H: Harness>(lab: &Lab<H>) {
 /// K3: the store fails at the n-th call, for every n, after its effect: whole or absent; a commit that happened but
 /// reports failure is *outcome unknown*, and the repeated request gives rule 12 or *already absent*.
 pub fn k3_failure_after_a_call<H: Harness>(lab: &Lab<H>) {
-    for ((n, call), kind) in calls(lab).into_iter().zip(KINDS.into_iter().cycle()) {
+    for ((asked, n, call), kind) in calls(lab).into_iter().zip(KINDS.into_iter().cycle()) {
         let subject = lab.open(&office());
         let store = Faulty::new(subject.connect());
-        let reply = strike(&subject, &store, n, Fault::After(kind));
+        let reply = strike(&subject, &store, &asked, n, Fault::After(kind));
         if call == Call::Commit {
             subject.same("the answer", &Err(StoreErrorKind::OutcomeUnknown), &reply);
             subject.holds(&after(&office(), &owner_leaves()));
@@ -291,35 +383,30 @@ pub fn k3_failure_after_a_call<H: Harness>(lab: &Lab<H>) {
             subject.same("the answer", &Err(kind), &reply);
             subject.holds(&office());
         }
-        converges(&subject, &store);
+        converges(&subject, &store, &asked);
     }
 }
 
 /// K3: the store fails at the n-th call of a batch, for every n, before its effect or after it: all of the batch or
-/// nothing.
+/// nothing, and the same batch then succeeds.
 pub fn k3_failure_in_a_batch<H: Harness>(lab: &Lab<H>) {
-    let member_left = after(&office(), &change(12, OwnerChange::Unchanged));
-    let (absent, whole) = (office(), after(&member_left, &owner_leaves()));
-    let batch = [12, 4, 7].map(|leaving| (user(1), removal(leaving)));
-    let calls = {
-        let subject = lab.open(&office());
-        let store = Faulty::new(subject.connect());
-        let answers = subject.remove_all_by(&store, &batch);
-        subject.same("the batch is answered", &true, &answers.is_ok());
-        subject.holds(&whole);
-        store.calls()
-    };
-    for (n, call) in (1..).zip(calls) {
+    let (batch, answers, whole) = batch();
+    for (n, call) in (1..).zip(calls_of_batch(lab)) {
         for fault in [Fault::Before, Fault::After] {
             let fault = fault(StoreErrorKind::Other);
-            let happened = call == Call::Commit && matches!(fault, Fault::After(_));
+            let happened = happened(&call, &fault);
             let subject = lab.open(&office());
             let store = Faulty::new(subject.connect());
-            subject.note(format!("store.inject({n}, {fault:?});"));
+            subject.note(written_fault(n, &fault));
             store.inject(n, fault);
-            let answers = subject.remove_all_by(&store, &batch);
-            subject.same("the batch is answered", &false, &answers.is_ok());
-            subject.holds(if happened { &whole } else { &absent });
+            let answered = subject.remove_all_by(&store, &batch);
+            subject.same("the batch is answered", &false, &answered.is_ok());
+            if !happened {
+                subject.holds(&office());
+                let repeated = subject.remove_all_by(&store, &batch);
+                subject.same("the repeated answers", &Ok(answers.clone()), &repeated);
+            }
+            subject.holds(&whole);
         }
     }
 }
@@ -328,16 +415,21 @@ pub fn k3_failure_in_a_batch<H: Harness>(lab: &Lab<H>) {
 /// where the harness can [damage](Harness::damage) it, and on an injected fault everywhere.
 pub fn n4_storage_failure_is_no_refusal<H: Harness>(lab: &Lab<H>) {
     let is_role = |call: &Call| matches!(call, Call::Role { .. });
-    for (n, _) in calls(lab).into_iter().filter(|(_, call)| is_role(call)) {
-        for kind in KINDS {
+    let options = [IfAbsent::Refuse, IfAbsent::Accept];
+    for (asked, n, _) in calls(lab).into_iter().filter(|(.., call)| is_role(call)) {
+        for (kind, option) in KINDS
+            .into_iter()
+            .flat_map(|kind| options.map(|option| (kind, option)))
+        {
             let subject = lab.open(&office());
             let store = Faulty::new(subject.connect());
-            let reply = strike(&subject, &store, n, Fault::Before(kind));
+            let asked = asked.if_absent(option);
+            let reply = strike(&subject, &store, &asked, n, Fault::Before(kind));
             subject.same("the answer", &Err(kind), &reply);
         }
     }
 
-    for if_absent in [IfAbsent::Refuse, IfAbsent::Accept] {
+    for if_absent in options {
         let subject = lab.open(&office());
         if subject.block_on(subject.harness().damage(subject.place())) {
             subject.note("the storage cannot tell who is a member");

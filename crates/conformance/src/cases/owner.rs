@@ -5,12 +5,18 @@ use crm_chat_domain::{Edit, OwnerChange, Refusal, Removal, Snapshot};
 use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user, user_of};
 use crate::{Harness, Lab};
 
-/// O1: owner removed: the earliest-joined active human owns the chat.
+/// O1: owner removed: the earliest-joined active human owns the chat, whether it joined before the owner or after.
 pub fn o1_earliest_active_human_succeeds<H: Harness>(lab: &Lab<H>) {
-    let subject = lab.open(&office());
-    let change = change(7, OwnerChange::PassesTo(user(13)));
-    subject.removes(&removal(7), &change);
-    subject.holds(&after(&office(), &change));
+    let mut owner_joined_last = office();
+    let members = &mut chat_of(&mut owner_joined_last, chat(8773)).members;
+    members.retain(|member| *member != user(7));
+    members.push(user(7));
+    for world in [office(), owner_joined_last] {
+        let subject = lab.open(&world);
+        let change = change(7, OwnerChange::PassesTo(user(13)));
+        subject.removes(&removal(7), &change);
+        subject.holds(&after(&world, &change));
+    }
 }
 
 /// O2: the only candidates are bots, external, inactive or unknown: no owner.
@@ -36,6 +42,11 @@ fn chat_of_owner_and(others: &[i64]) -> Snapshot {
 pub fn o3_refusal_leaves_the_owner<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
     let (deal, lead) = (entity("deal:288"), entity("lead:5"));
+    let no_access = Refusal::AccessDenied {
+        actor: user(3),
+        entity: deal,
+    };
+    subject.refuses(user(3), &removal(7), no_access);
     let denied = Refusal::RemovalDenied {
         actor: user(2),
         chat: chat(8773),

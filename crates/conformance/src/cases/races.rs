@@ -6,138 +6,79 @@ use crm_chat_domain::{
 };
 
 use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
-use crate::{Harness, Lab, Point, Reply};
+use crate::model::Model;
+use crate::{Harness, Lab, Point};
 
+mod in_flight;
 mod many;
 pub(super) mod meeting;
-mod undone;
 
+use in_flight::changed_in_flight;
+pub use in_flight::{
+    r3_succession_changed_in_flight, r4_right_revoked_in_flight, r5_fact_undone_in_flight,
+    r5_last_chat_changed_in_flight, r11_refusal_commits_too,
+};
 pub use many::r10_many_callers;
 use meeting::{SideOf, beside, duel, one_of, removing};
-pub use undone::{r4_right_revoked_in_flight, r5_fact_undone_in_flight, r11_refusal_commits_too};
-
-#[expect(clippy::unnecessary_wraps, reason = "it is compared with replies")]
-fn made(id: i64, owner: OwnerChange) -> Reply {
-    Ok(Ok(Outcome::Removed(change(id, owner))))
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "it is compared with replies")]
-fn gone(id: i64) -> Reply {
-    Ok(Err(Refusal::NotAMember {
-        user: user(id),
-        chat: chat(8773),
-    }))
-}
 
 /// R1: the same user removed twice at once: one removal, one refusal or already-absent; one record.
 pub fn r1_same_user_removed_twice_at_once<H: Harness>(lab: &Lab<H>) {
-    let absent = Ok(Ok(Outcome::AlreadyAbsent { chat: chat(8773) }));
-    let variants = [
-        (12, OwnerChange::Unchanged, IfAbsent::Refuse, gone(12)),
-        (7, OwnerChange::PassesTo(user(13)), IfAbsent::Accept, absent),
-    ];
-    for (leaving, owner, if_absent, late) in variants {
-        let asked = removal(leaving).if_absent(if_absent);
-        lab.each(
-            &office(),
-            [Point::Begun, Point::Write, Point::Written],
-            |subject, point| {
-                let side = |store: SideOf<H>| subject.remove_by(&store, user(1), &asked);
-                let came = duel(subject, point, side, side);
-                let state = after(&office(), &change(leaving, owner));
-                let orders = [
-                    ((made(leaving, owner), late), state.clone()),
-                    ((late, made(leaving, owner)), state),
-                ];
-                one_of(subject, &came, &orders);
-            },
-        );
+    let [refuse, accept] = [IfAbsent::Refuse, IfAbsent::Accept];
+    for (leaving, first, second) in [
+        (12, refuse, refuse),
+        (7, accept, accept),
+        (12, refuse, accept),
+    ] {
+        let [first, second] = [first, second].map(|option| removal(leaving).if_absent(option));
+        removed_at_once(lab, &office(), &first, &second);
     }
 }
 
-/// R2: removal beside re-adding the same user, and beside another's joining: some serial order, no duplicate, no raw
-/// constraint error.
+/// R2: removal beside re-adding the same user, the owner too, and beside another's joining: some serial order, no
+/// duplicate, no raw constraint error.
 pub fn r2_removal_beside_joining_again<H: Harness>(lab: &Lab<H>) {
-    let unchanged = OwnerChange::Unchanged;
-    // 12 is a member, 2 is not.
-    for (leaving, joining) in [(12, 12), (2, 2), (12, 2)] {
+    // 7 and 12 are members, 2 is not.
+    for (leaving, joining) in [(12, 12), (2, 2), (12, 2), (7, 7)] {
         let join = Edit::Join {
             chat: chat(8773),
             user: user(joining),
         };
-        let left = change(leaving, unchanged);
-        let removal_first = if leaving == 2 {
-            (gone(2), joined(&office(), joining))
-        } else {
-            (
-                made(12, unchanged),
-                joined(&after(&office(), &left), joining),
-            )
-        };
-        let join_first = (
-            made(leaving, unchanged),
-            after(&joined(&office(), joining), &left),
-        );
-        let orders = [removal_first, join_first];
-        lab.each(
-            &office(),
-            [Point::Begun, Point::Write, Point::Commit],
-            |subject, point| {
-                let side = removing(subject, leaving);
-                let (came, ()) = beside(subject, point, side, || subject.edit(&join));
-                one_of(subject, &came, &orders);
-            },
-        );
+        let asked = removal(leaving).in_chat(chat(8773));
+        changed_in_flight(lab, &office(), &asked, &[join]);
     }
-}
-
-fn joined(world: &Snapshot, id: i64) -> Snapshot {
-    let mut world = world.clone();
-    let members = &mut chat_of(&mut world, chat(8773)).members;
-    if !members.contains(&user(id)) {
-        members.push(user(id));
-    }
-    world
 }
 
 /// R3: owner removed while the would-be successor is removed: a member owns the chat, or nobody is left who may.
 pub fn r3_owner_beside_successor<H: Harness>(lab: &Lab<H>) {
     let mut two_left = office();
     chat_of(&mut two_left, chat(8773)).members = [20, 7, 13].map(user).to_vec();
-    let worlds = [
-        (office(), OwnerChange::PassesTo(user(12))),
-        (two_left, OwnerChange::Vacant),
-    ];
-    for (world, then) in worlds {
-        let passed = OwnerChange::PassesTo(user(13));
-        let in_turn = |earlier, later| after(&after(&world, &earlier), &later);
-        let owner_first = in_turn(change(7, passed), change(13, then));
-        let successor_first = in_turn(change(13, OwnerChange::Unchanged), change(7, then));
-        let orders = [
-            ((made(7, passed), made(13, then)), owner_first),
-            (
-                (made(7, then), made(13, OwnerChange::Unchanged)),
-                successor_first,
-            ),
-        ];
-        lab.each(
-            &world,
-            [Point::Begun, Point::Write, Point::Written],
-            |subject, point| {
-                let came = duel(subject, point, removing(subject, 7), removing(subject, 13));
-                one_of(subject, &came, &orders);
-            },
-        );
-        lab.each(
-            &world,
-            [Point::Begun, Point::Write, Point::Written],
-            |subject, point| {
-                let (successor, owner) =
-                    duel(subject, point, removing(subject, 13), removing(subject, 7));
-                one_of(subject, &(owner, successor), &orders);
-            },
-        );
+    for world in [office(), two_left] {
+        let [owner, successor] = [7, 13].map(|id| removal(id).in_chat(chat(8773)));
+        removed_at_once(lab, &world, &owner, &successor);
+        removed_at_once(lab, &world, &successor, &owner);
     }
+}
+
+/// Two removals at once: both answers, and what is left, are those of one order or of the other.
+fn removed_at_once<H: Harness>(lab: &Lab<H>, world: &Snapshot, first: &Removal, second: &Removal) {
+    let in_turn = |earlier: &Removal, later: &Removal| {
+        let mut model = Model::new(world.clone());
+        let replies = [earlier, later].map(|removal| Ok(model.remove(user(1), removal)));
+        (replies, model.dump())
+    };
+    let ([one, other], first_first) = in_turn(first, second);
+    let ([late, early], second_first) = in_turn(second, first);
+    let orders = [((one, other), first_first), ((early, late), second_first)];
+    lab.each(
+        world,
+        [Point::Begun, Point::Write, Point::Written],
+        |subject, point| {
+            let side =
+                |removal| move |store: SideOf<H>| subject.remove_by(&store, user(1), removal);
+            let came = duel(subject, point, side(first), side(second));
+            one_of(subject, &came, &orders);
+        },
+    );
 }
 
 /// R6: write skew: each transaction reads what the other writes: one of them sees it, conflicts or waits.
@@ -238,7 +179,8 @@ pub fn r12_log_is_followed<H: Harness>(lab: &Lab<H>) {
         let (slow, (quick, mut followed)) = beside(subject, point, removing(subject, 12), || {
             (subject.remove(user(1), &elsewhere), subject.log(0))
         });
-        subject.same("the slow answer", &made(12, OwnerChange::Unchanged), &slow);
+        let removed = Outcome::Removed(change(12, OwnerChange::Unchanged));
+        subject.same("the slow answer", &Ok(Ok(removed)), &slow);
         subject.same(
             "the other's answer is a change",
             &true,

@@ -1,20 +1,24 @@
 //! Actors, users and rights.
 
-use crm_chat_domain::{Access, Edit, Outcome, OwnerChange, Refusal, Remover};
+use crm_chat_domain::{Access, Edit, IfAbsent, Outcome, OwnerChange, Refusal, Remover};
 
-use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
+use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user, user_of};
 use crate::{Harness, Lab};
 
-/// U1: inactive user, unknown user: rule 11, also for members, and until the user is activated.
+/// U1: inactive user, unknown user: rule 11, member or not, whatever is accepted, and until the user is activated.
 pub fn u1_inactive_user_is_refused<H: Harness>(lab: &Lab<H>) {
     let mut world = office();
     chat_of(&mut world, chat(8773)).members.push(user(99));
+    user_of(&mut world, user(3)).active = false;
     let subject = lab.open(&world);
-    for refused in [14, 99] {
+    // Inactive or unknown; of each a member and a stranger.
+    for refused in [14, 3, 99, 98] {
         let inactive = Refusal::UserNotActive {
             user: user(refused),
         };
-        subject.refuses(user(1), &removal(refused), inactive);
+        for option in [IfAbsent::Refuse, IfAbsent::Accept] {
+            subject.refuses(user(1), &removal(refused).if_absent(option), inactive);
+        }
     }
     subject.holds(&world);
 

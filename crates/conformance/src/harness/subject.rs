@@ -10,7 +10,7 @@ use crm_chat_domain::{
 };
 
 use super::lab::reply;
-use crate::model::{Call, Model};
+use crate::model::{Call, Explained, Model};
 use crate::{Case, Harness, Lab, Reply};
 
 /// A store under test that was opened with a world, and the account of what was done to it.
@@ -96,7 +96,7 @@ impl<'l, H: Harness> Subject<'l, H> {
     pub fn remove_by(&self, store: &impl Store, actor: UserId, removal: &Removal) -> Reply {
         let (reply, failure) = reply(self.block_on(remove_user(store, actor, removal)));
         let told = failure.map_or_else(|| format!("{reply:?}"), |error| error.report());
-        self.note(format!("{} // {told}", asked(actor, removal)));
+        self.note(format!("{} // {told}", written_call(actor, removal)));
         reply
     }
 
@@ -146,6 +146,15 @@ impl<'l, H: Harness> Subject<'l, H> {
                 self.note(asked);
                 self.fail("an explanation", error.report())
             }
+        }
+    }
+
+    /// Explains a request on a handle, as the model does: so that the two can be compared.
+    pub fn explained(&self, store: &impl Store, actor: UserId, request: &Request) -> Explained {
+        let explanation = self.explain(store, actor, request);
+        match Explained::try_from(&explanation) {
+            Ok(explained) => explained,
+            Err(error) => self.fail("an explanation without a failure", error.report()),
         }
     }
 
@@ -339,7 +348,8 @@ pub(crate) fn written_request(request: &Request) -> String {
     format!("request(r#\"{}\"#)", json.unwrap_or_default())
 }
 
-fn asked(actor: UserId, removal: &Removal) -> String {
+/// Writes the asking for a removal as Rust.
+pub(crate) fn written_call(actor: UserId, removal: &Removal) -> String {
     let actor = id("user", actor.get());
     format!("remove_user(&store, {actor}, &{}).await", written(removal))
 }

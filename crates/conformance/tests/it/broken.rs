@@ -40,6 +40,26 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
         Optimistic,
         &["r11_refusal_commits_too", "r4_right_revoked_in_flight"],
     ),
+    (
+        Flaw::LastChatUnread,
+        Optimistic,
+        &["r5_last_chat_changed_in_flight"],
+    ),
+    (
+        Flaw::OwnerUnread,
+        Optimistic,
+        &["r3_succession_changed_in_flight"],
+    ),
+    (
+        Flaw::SuccessorUnread,
+        Optimistic,
+        &["r3_succession_changed_in_flight"],
+    ),
+    (
+        Flaw::MembersUnread,
+        Optimistic,
+        &["r3_succession_changed_in_flight"],
+    ),
     (Flaw::NumberedEarly, Optimistic, &["r12_log_is_followed"]),
     (
         Flaw::RowLocks,
@@ -51,6 +71,7 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
         Pessimistic,
         &[
             "r7_aborted_attempt_leaves_nothing",
+            "r7_aborted_batch_leaves_nothing",
             "r8_cancelled_call",
             "k3_failure_before_a_call",
             "k3_failure_after_a_call",
@@ -107,6 +128,11 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
     ),
     (
         Flaw::OwnerByLowestId,
+        Pessimistic,
+        &["o1_earliest_active_human_succeeds"],
+    ),
+    (
+        Flaw::OwnerByLaterJoining,
         Pessimistic,
         &["o1_earliest_active_human_succeeds"],
     ),
@@ -189,6 +215,7 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
         Pessimistic,
         &["d1_ids_are_exact", "d1_dump_equals_what_was_loaded"],
     ),
+    (Flaw::AccessRounded, Pessimistic, &["d1_ids_are_told_apart"]),
     (
         Flaw::RelinkedKeepsPlace,
         Pessimistic,

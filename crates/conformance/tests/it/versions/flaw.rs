@@ -11,6 +11,14 @@ pub(crate) enum Flaw {
     DirtyRead,
     /// Only those who write the same conflict: snapshot isolation.
     WriteSkew,
+    /// Who asked for the last chat is not told of links made or deleted since.
+    LastChatUnread,
+    /// Who asked for a role is not told of an owner set since.
+    OwnerUnread,
+    /// Who asked for a successor is not told of users activated or deactivated since.
+    SuccessorUnread,
+    /// Who asked for a successor is not told of members who joined or left since.
+    MembersUnread,
     /// What was written stays when the transaction is dropped.
     NoRollbackOnDrop,
     /// The lock stays when the transaction is dropped.
@@ -33,6 +41,8 @@ pub(crate) enum Flaw {
     OwnerMayBeABot,
     /// The successor is the one with the lowest id.
     OwnerByLowestId,
+    /// Only who joined later than the owner may succeed.
+    OwnerByLaterJoining,
     /// The successor is sought among the members at the beginning of the transaction.
     OwnerFromOldMembers,
     /// The removal of any member passes the ownership on.
@@ -57,6 +67,8 @@ pub(crate) enum Flaw {
     FailureIsAbsence,
     /// The users in chats are cut to 32 bits.
     IdsCut,
+    /// Access is looked up by ids that are rounded to a float.
+    AccessRounded,
     /// The write says that it removed a member, whatever it did.
     WriteAlwaysSucceeds,
     /// Everybody is a member of every chat.
@@ -79,6 +91,12 @@ pub(crate) enum Flaw {
     MessengerAssumed,
     /// The links of a user's chat go when the user does.
     LinksGoWithTheLast,
+}
+
+/// Whether two ids are the same once they are rounded to a 64-bit float.
+#[expect(clippy::cast_precision_loss, reason = "the flaw")]
+pub(crate) fn round_to_the_same(one: i64, other: i64) -> bool {
+    (one as f64).to_bits() == (other as f64).to_bits()
 }
 
 /// Cuts the ids of the members to 32 bits.

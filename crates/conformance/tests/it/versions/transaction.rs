@@ -13,6 +13,7 @@ use crm_chat_domain::{
 };
 use futures_lite::future::yield_now;
 
+use super::flaw::round_to_the_same;
 use super::{Data, Flaw, Footprint, Key, Mode, Shared, runtime};
 
 pub(crate) struct VersionsTransaction {
@@ -270,7 +271,9 @@ impl ChatRepo for VersionsTransaction {
             };
         }
         self.read(Key::Member(id, user));
-        self.read(Key::Owner(id));
+        if !self.has(Flaw::OwnerUnread) {
+            self.read(Key::Owner(id));
+        }
         let bots = self.has(Flaw::BotsAreNoMembers);
         let mut users = self.view.users.iter();
         if bots && users.any(|known| known.id == user && known.kind == UserKind::Bot) {
@@ -291,14 +294,21 @@ impl ChatRepo for VersionsTransaction {
         leaving: UserId,
     ) -> Result<Option<UserId>, StoreError> {
         yield_now().await;
-        self.read(Key::Members(id));
+        if !self.has(Flaw::MembersUnread) {
+            self.read(Key::Members(id));
+        }
         let at_first = self.members_at_first.iter().find(|chat| chat.id == id);
         let old = self.has(Flaw::OwnerFromOldMembers);
         let chat = if old { at_first } else { self.chat(id) };
         let mut members = chat.map(|chat| chat.members.clone()).unwrap_or_default();
+        let place = members.iter().position(|member| *member == leaving);
+        if self.has(Flaw::OwnerByLaterJoining) {
+            members.drain(..place.unwrap_or_default());
+        }
         members.retain(|member| *member != leaving);
-        for member in &members {
-            self.footprint.reads.insert(Key::User(*member));
+        if !self.has(Flaw::SuccessorUnread) {
+            let read = members.iter().map(|member| Key::User(*member));
+            self.footprint.reads.extend(read);
         }
         if self.has(Flaw::OwnerByLowestId) {
             members.sort();
@@ -358,7 +368,9 @@ impl VersionsTransaction {
 impl CrmRepo for VersionsTransaction {
     async fn last_chat(&mut self, entity: Entity) -> Result<Option<ChatId>, StoreError> {
         yield_now().await;
-        self.read(Key::Links(entity));
+        if !self.has(Flaw::LastChatUnread) {
+            self.read(Key::Links(entity));
+        }
         let mut newest_first = self.view.links.iter().rev();
         let last = newest_first.find(|link| link.entity == entity);
         let any = self
@@ -408,8 +420,12 @@ impl Permissions for VersionsTransaction {
                 || kindless && other.id == entity.id
                 || through_chat && share_a_chat(other)
         };
+        let is_actor = |other: UserId| {
+            let rounded = self.has(Flaw::AccessRounded);
+            other == actor || rounded && round_to_the_same(other.get(), actor.get())
+        };
         let mut access = self.view.access.iter();
-        let has_access = access.any(|access| access.user == actor && is_meant(access.entity));
+        let has_access = access.any(|access| is_actor(access.user) && is_meant(access.entity));
         if self.has(Flaw::AccessCachedAcrossUsers) {
             let mut cache = self.shared.access_cache.lock().expect("no holder panics");
             return Ok(*cache.entry(entity).or_insert(has_access));
