@@ -11,12 +11,13 @@ mod race;
 mod subject;
 
 pub use abandon::{Abandoned, abandon_after};
+pub(crate) use lab::Step;
 pub use lab::{Lab, Reply};
 pub use perform::perform;
 pub(crate) use perform::perform_through;
 pub(crate) use race::{Order, Point, Race, Side};
 pub use subject::Subject;
-pub(crate) use subject::{written_call, written_request};
+pub(crate) use subject::{opening, panic_text, written_call, written_request};
 
 /// How the suite gets at a backend.
 ///
@@ -73,7 +74,7 @@ pub trait Harness: Send + Sync + 'static {
         Duration::from_millis(100)
     }
 
-    /// Returns after how long a case that does not go on to its next store has failed: a lock was left, or two
+    /// Returns after how long a case that does not go on to its next step has failed: a lock was left, or two
     /// transactions wait for each other.
     fn patience(&self) -> Duration {
         Duration::from_mins(1)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crm_chat_domain::{LogEntry, Snapshot};
 
+use crate::harness::{Step, opening};
 use crate::{Harness, Lab, cases};
 
 /// One case of the suite: a law that every backend must keep.
@@ -39,11 +40,13 @@ macro_rules! __for_each_case {
                 "R4" r4_right_revoked_in_flight:
                     "a right revoked while a removal runs is seen, or comes after the removal";
                 "R5" r5_fact_undone_in_flight:
-                    "a link deleted, or a user deactivated, while a removal runs is seen, or comes after the removal";
+                    "a link or chat deleted, a user deactivated, or the messenger gone while a removal runs is seen, or comes after it";
                 "R5" r5_last_chat_changed_in_flight:
                     "a link made or deleted while a removal from the last chat runs is seen, or comes after the removal";
                 "R6" r6_write_skew:
                     "of two transactions that read what the other writes, one sees the other's write, waits or conflicts";
+                "R6" r6_reads_are_of_one_state:
+                    "what a transaction reads is of one state, or it does not commit";
                 "R9" r9_batches_in_opposite_orders:
                     "batches that remove the same users in opposite orders do not wait for each other for ever";
                 "R10" r10_many_callers:
@@ -51,7 +54,7 @@ macro_rules! __for_each_case {
                 "R11" r11_refusal_commits_too:
                     "a removal does not commit on a right that another transaction, which saw its user a member, saw revoked";
                 "R12" r12_log_is_followed:
-                    "a reader that follows the log never misses a record";
+                    "a reader that follows the log sees each record once, in the order of their numbers";
             }
             interrupted {
                 "R7" r7_aborted_attempt_leaves_nothing:
@@ -134,6 +137,8 @@ macro_rules! __for_each_case {
                     "without the messenger every removal is refused so, before permissions";
                 "E6" e6_earlier_rule_decides:
                     "of any two rules that fail the earlier decides";
+                "E6" e6_deleted_chat_leaves_nothing:
+                    "a chat that is added under the id of a deleted one has none of its members, links and rights";
                 "E6" e6_edits_do_what_they_say:
                     "a single change does what it says, made twice does no harm, and is rejected where it names what is not there";
             }
@@ -191,7 +196,15 @@ macro_rules! __tests {
 }
 
 /// Writes a part of a [`Harness`] for a store whose own methods bear the names `edit`, `dump` and `log`: the type `Store`
-/// and these three. `log` takes a limit; `dump` and `log` may return a `Result`.
+/// and these three. The methods are
+///
+/// ```text
+/// async fn edit(&self, edit: &Edit) -> Result<(), EditError>
+/// async fn dump(&self) -> Snapshot
+/// async fn log(&self, after: u64, limit: usize) -> Vec<LogEntry>
+/// ```
+///
+/// and `dump` and `log` may return a `Result` of these.
 ///
 /// Where the store has only some of them, they are named, `by_own_methods!(Store: dump, log);`, and the harness writes the
 /// others itself.
@@ -270,15 +283,17 @@ pub fn check<H: Harness>(harness: H, name: &str) {
         panic!("there is no case named `{name}`");
     };
     let patience = harness.patience();
-    let (alive, goes_on) = channel();
+    let (steps, goes_on) = channel();
     let thread = thread::Builder::new().name(case.name.to_owned());
-    let running = thread.spawn(move || run(&Lab::new(harness, case, alive)));
+    let running = thread.spawn(move || run(&Lab::new(harness, case, steps)));
     let running = running.expect("a thread can be started");
+    let mut account = String::new();
     loop {
         match goes_on.recv_timeout(patience) {
-            Ok(()) => {}
+            Ok(Step::Opened(world)) => account = opening(&world),
+            Ok(Step::Noted(line)) => account.extend([&line, "\n"]),
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => stuck(case, patience),
+            Err(RecvTimeoutError::Timeout) => stuck(case, patience, &account),
         }
     }
     if let Err(panic) = running.join() {
@@ -286,8 +301,8 @@ pub fn check<H: Harness>(harness: H, name: &str) {
     }
 }
 
-fn stuck(case: Case, patience: Duration) -> ! {
+fn stuck(case: Case, patience: Duration, account: &str) -> ! {
     let Case { id, law, .. } = case;
     let why = "a lock was left, or two transactions wait for each other";
-    panic!("{id}: {law}\n\nexpected: an end\n    came: none within {patience:?}: {why}");
+    panic!("{id}: {law}\n\n{account}\nexpected: an end\n    came: none within {patience:?}: {why}");
 }

@@ -42,6 +42,7 @@ mod question;
 mod rules;
 mod script;
 
+pub(crate) use difference::literal_difference;
 pub use difference::{Difference, difference};
 pub use explained::{Explained, Verdict};
 pub use operation::{Call, Operation, Response};

@@ -10,7 +10,7 @@ use crate::{Harness, Lab, Subject};
 
 mod edits;
 
-pub use edits::e6_edits_do_what_they_say;
+pub use edits::{e6_deleted_chat_leaves_nothing, e6_edits_do_what_they_say};
 
 /// E1: chat linked to two entities, actor may access one: judged by the named entity only.
 pub fn e1_named_entity_decides<H: Harness>(lab: &Lab<H>) {

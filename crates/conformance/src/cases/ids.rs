@@ -2,7 +2,7 @@
 
 use crm_chat_domain::{
     Access, Argument, Change, Chat, Edit, Entity, EntityKind, Input, Link, OwnerChange, Refusal,
-    Removal, Remover, Request, Snapshot, User, UserKind,
+    Removal, RemovalRecord, Remover, Request, Snapshot, User, UserKind,
 };
 
 use crate::fixtures::{after, change, chat, entity, office, removal, user};
@@ -150,7 +150,8 @@ fn remover(id: i64, from: i64) -> Remover {
     }
 }
 
-/// D1: a dump of what was loaded equals it, sorted; links, members and records keep their order.
+/// D1: a dump of what was loaded equals it, sorted; links, members and records keep their order, records their times, and
+/// none of many or of two alike is lost.
 pub fn d1_dump_equals_what_was_loaded<H: Harness>(lab: &Lab<H>) {
     let mut shuffled = office();
     shuffled.users.reverse();
@@ -162,8 +163,59 @@ pub fn d1_dump_equals_what_was_loaded<H: Harness>(lab: &Lab<H>) {
         ..Snapshot::default()
     };
     lab.open(&shuffled).holds(&office());
-    for world in [Snapshot::default(), without_messenger, edges()] {
+    for world in [
+        Snapshot::default(),
+        without_messenger,
+        edges(),
+        crowd(),
+        long_ago_and_far_ahead(),
+    ] {
         lab.open(&world).holds(&world);
+    }
+}
+
+/// More of everything than goes on a page.
+fn crowd() -> Snapshot {
+    let ids = || 1..=1001_i64;
+    let record = RemovalRecord::new(&change(12, OwnerChange::Vacant), None);
+    Snapshot {
+        users: ids().map(human).collect(),
+        chats: ids()
+            .map(|id| Chat {
+                id: chat(id),
+                owner: None,
+                members: if id == 1 {
+                    ids().rev().map(user).collect()
+                } else {
+                    Vec::new()
+                },
+            })
+            .collect(),
+        links: ids().rev().map(|id| link(deal(1), id)).collect(),
+        access: ids().map(|id| access(1, deal(id))).collect(),
+        removers: ids().map(|id| remover(1, id)).collect(),
+        removals: vec![record; 1001],
+        ..Snapshot::default()
+    }
+}
+
+/// Records of times before 1970, after 32 bits, and at the ends of what can be written.
+fn long_ago_and_far_ahead() -> Snapshot {
+    let times = [
+        "0000-01-01T00:00:00Z",
+        "1969-12-31T23:59:59.999999999Z",
+        "1970-01-01T00:00:00Z",
+        "2038-01-19T03:14:08Z",
+        "2106-02-07T06:28:16.000001Z",
+        "9999-12-31T23:59:59.999999999Z",
+    ];
+    let record = |time: &str| {
+        let time = time.parse().expect("the text is a time");
+        RemovalRecord::new(&change(12, OwnerChange::Vacant), Some(time))
+    };
+    Snapshot {
+        removals: times.map(record).to_vec(),
+        ..Snapshot::default()
     }
 }
 

@@ -432,7 +432,7 @@ pub fn n4_storage_failure_is_no_refusal<H: Harness>(lab: &Lab<H>) {
     for if_absent in options {
         let subject = lab.open(&office());
         if subject.block_on(subject.harness().damage(subject.place())) {
-            subject.note("the storage cannot tell who is a member");
+            subject.note("// the storage cannot tell who is a member");
             let reply = subject.remove(user(1), &removal(12).if_absent(if_absent));
             if reply.is_ok() || reply == Err(StoreErrorKind::Conflict) {
                 subject.fail("a storage failure, and no conflict", format!("{reply:?}"));

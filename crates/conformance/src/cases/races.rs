@@ -1,13 +1,13 @@
 //! Two independent handles at once, each on a thread of its own.
 
 use crm_chat_domain::{
-    ChatRepo, Edit, IfAbsent, Outcome, OwnerChange, Refusal, Removal, Snapshot, Store, StoreError,
-    StoreErrorKind, UnitOfWork,
+    Access, ChatRepo, Edit, IfAbsent, Outcome, OwnerChange, Permissions, Refusal, Removal, Remover,
+    Request, Rule, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId,
 };
 
 use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
-use crate::model::Model;
-use crate::{Harness, Lab, Point};
+use crate::model::{Model, Verdict};
+use crate::{Harness, Lab, Point, Subject};
 
 mod in_flight;
 mod many;
@@ -126,6 +126,65 @@ async fn remove_beside(store: &impl Store, stays: i64, leaves: i64) -> Result<bo
     Ok(is_member)
 }
 
+/// R6: between two reads, each of what they read is changed: both are of one state, or the transaction conflicts. Two
+/// questions of a transaction that writes nothing, and an explanation.
+pub fn r6_reads_are_of_one_state<H: Harness>(lab: &Lab<H>) {
+    let (actor, deal) = (user(2), entity("deal:288"));
+    let revoke = Edit::RevokeAccess(Access {
+        user: actor,
+        entity: deal,
+    });
+    let grant = Edit::GrantRemoval(Remover {
+        user: actor,
+        chat: chat(8773),
+    });
+    let mut model = Model::new(office());
+    let _ = (model.edit(&revoke), model.edit(&grant));
+    let left = model.dump();
+    let states = [(true, false), (false, false), (false, true)];
+    let change_both = |subject: &Subject<'_, H>| {
+        subject.edit(&revoke);
+        subject.edit(&grant);
+    };
+    let read = states.map(|state| (Ok(state), left.clone()));
+    let aborted = (Err(StoreErrorKind::Conflict), left.clone());
+
+    let subject = lab.open(&office());
+    let (came, ()) = beside(
+        &subject,
+        Point::Between,
+        |store| subject.block_on(rights_read(&store, actor)),
+        || change_both(&subject),
+    );
+    subject.note(format!(
+        "// access and the right as one transaction read them: {came:?}"
+    ));
+    let came = came.map_err(|error| error.kind());
+    one_of(&subject, &came, &[&read[..], &[aborted]].concat());
+
+    let subject = lab.open(&office());
+    let request = Request::from(&removal(12).in_chat(chat(8773)));
+    let (explained, ()) = beside(
+        &subject,
+        Point::Between,
+        |store| subject.explained(&store, actor, &request),
+        || change_both(&subject),
+    );
+    let holds = |rule| explained.verdicts.contains(&(rule, Verdict::Holds));
+    let came = Ok((holds(Rule::Access), holds(Rule::Permission)));
+    subject.note(format!("// access and the right as explained: {came:?}"));
+    one_of(&subject, &came, &read);
+}
+
+/// Whether an actor has access to the deal and the right in its chat.
+async fn rights_read(store: &impl Store, actor: UserId) -> Result<(bool, bool), StoreError> {
+    let deal = entity("deal:288");
+    let mut tx = store.begin().await?;
+    let access = tx.has_access(actor, deal).await?;
+    let right = tx.may_remove(actor, chat(8773), deal).await?;
+    tx.commit().await.map(|()| (access, right))
+}
+
 /// R9: batches {A, B} and {B, A} at once: no deadlock; at most a retryable conflict.
 pub fn r9_batches_in_opposite_orders<H: Harness>(lab: &Lab<H>) {
     let conflict = Err(StoreErrorKind::Conflict);
@@ -171,7 +230,7 @@ pub fn r9_batches_in_opposite_orders<H: Harness>(lab: &Lab<H>) {
     );
 }
 
-/// R12: a reader follows the log while removals commit: never a record at or below a number already read.
+/// R12: a reader follows the log while removals commit: never a record at or below a number already read, and each once.
 pub fn r12_log_is_followed<H: Harness>(lab: &Lab<H>) {
     let elsewhere = Removal::new(entity("lead:5"), user(7));
     let points = [Point::Begun, Point::Write, Point::Written, Point::Commit];

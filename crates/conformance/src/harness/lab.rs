@@ -11,18 +11,33 @@ use crate::{Case, Harness, Subject};
 pub struct Lab<H> {
     harness: H,
     case: Case,
-    /// Told whenever a store is opened: the case goes on.
-    alive: Sender<()>,
+    /// Told of every step: the case goes on.
+    steps: Sender<Step>,
+}
+
+/// A step of a case.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// It opened a store that holds a world.
+    Opened(Snapshot),
+    /// It added a line to the account of what was done to that.
+    Noted(String),
 }
 
 impl<H: Harness> Lab<H> {
     /// Sets up a lab for a case.
-    pub(crate) const fn new(harness: H, case: Case, alive: Sender<()>) -> Self {
+    pub(crate) const fn new(harness: H, case: Case, steps: Sender<Step>) -> Self {
         Self {
             harness,
             case,
-            alive,
+            steps,
         }
+    }
+
+    /// Says that the case goes on.
+    pub(super) fn goes_on(&self, step: Step) {
+        // Nobody listens once the patience has run out.
+        let _ = self.steps.send(step);
     }
 
     /// Returns the harness.
@@ -37,8 +52,7 @@ impl<H: Harness> Lab<H> {
 
     /// Opens a new store that holds a world.
     pub fn open(&self, world: &Snapshot) -> Subject<'_, H> {
-        // Nobody listens once the patience has run out.
-        let _ = self.alive.send(());
+        self.goes_on(Step::Opened(world.clone()));
         Subject::new(self, world)
     }
 

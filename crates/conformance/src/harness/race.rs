@@ -12,6 +12,8 @@ use crate::faults::{Call, Tap, Told};
 pub(crate) enum Point {
     /// After `begin`, before the first question.
     Begun,
+    /// Before the question for a right, after those for access.
+    Between,
     /// After the last question, before the write; before the commit, if nothing is written.
     Write,
     /// After the first write, before whatever follows it.
@@ -151,6 +153,7 @@ impl Side {
     fn stands_before(&self, call: &Call) -> bool {
         match self.point {
             Point::Begun | Point::Written => false,
+            Point::Between => matches!(call, Call::MayRemove { .. }),
             Point::Write => matches!(call, Call::RemoveMember(_) | Call::Commit),
             Point::Commit => *call == Call::Commit,
         }
@@ -160,7 +163,7 @@ impl Side {
         match self.point {
             Point::Begun => *call == Call::Begin,
             Point::Written => matches!(call, Call::RemoveMember(_)),
-            Point::Write | Point::Commit => false,
+            Point::Between | Point::Write | Point::Commit => false,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A store under test, and how a case says what is wrong with it.
 
+use std::any::Any;
 use std::fmt::{Debug, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use crm_chat_domain::{
@@ -9,8 +11,8 @@ use crm_chat_domain::{
     remove_users,
 };
 
-use super::lab::reply;
-use crate::model::{Call, Explained, Model};
+use super::lab::{Step, reply};
+use crate::model::{Call, Explained, Model, literal_difference};
 use crate::{Case, Harness, Lab, Reply};
 
 /// A store under test that was opened with a world, and the account of what was done to it.
@@ -74,7 +76,9 @@ impl<'l, H: Harness> Subject<'l, H> {
 
     /// Adds a line to the account of what was done.
     pub fn note(&self, line: impl Into<String>) {
-        self.account().push(line.into());
+        let line = line.into();
+        self.lab.goes_on(Step::Noted(line.clone()));
+        self.account().push(line);
     }
 
     fn account(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
@@ -181,7 +185,7 @@ impl<'l, H: Harness> Subject<'l, H> {
         }
         let json = serde_json::to_string(edit).unwrap_or_default();
         self.note(format!(
-            "store.edit(&edit(r#\"{json}\"#)).await // {made:?}"
+            "harness.edit(&store, &edit(r#\"{json}\"#)).await // {made:?}"
         ));
         match made {
             Ok(()) => Ok(()),
@@ -192,12 +196,29 @@ impl<'l, H: Harness> Subject<'l, H> {
 
     /// Returns what is committed, as another handle sees it.
     pub fn dump(&self) -> Snapshot {
-        self.block_on(self.harness().dump(&self.observer))
+        let dump = || self.block_on(self.harness().dump(&self.observer));
+        self.succeeds("the store can be dumped", dump)
     }
 
     /// Returns the log above a number, as another handle sees it.
     pub fn log(&self, after: u64) -> Vec<LogEntry> {
-        self.block_on(self.harness().log(&self.observer, after))
+        let log = || self.block_on(self.harness().log(&self.observer, after));
+        let entries = self.succeeds("the log can be read", log);
+        let last = entries.last().map_or(after, |entry| entry.sequence);
+        self.note(format!(
+            "harness.log(&store, {after}).await // {} records, up to {last}",
+            entries.len()
+        ));
+        entries
+    }
+
+    /// Runs a part of the harness that panics where it fails, and tells that with the account.
+    #[track_caller]
+    fn succeeds<T>(&self, expected: &str, part: impl FnOnce() -> T) -> T {
+        match catch_unwind(AssertUnwindSafe(part)) {
+            Ok(result) => result,
+            Err(panic) => self.fail(expected, panic_text(&*panic)),
+        }
     }
 
     /// Asks for a removal on the first handle and checks the answer.
@@ -242,11 +263,9 @@ impl<'l, H: Harness> Subject<'l, H> {
                 ));
             }
         }
-        let difference = difference(expected, &came);
-        if difference.is_empty() {
-            Ok(())
-        } else {
-            Err(difference)
+        match literal_difference(expected, &came) {
+            None => Ok(()),
+            Some(difference) => Err(difference.to_string()),
         }
     }
 
@@ -255,15 +274,24 @@ impl<'l, H: Harness> Subject<'l, H> {
         let rising = log
             .windows(2)
             .all(|pair| pair[0].sequence < pair[1].sequence);
-        let positive = log.first().is_none_or(|entry| entry.sequence > 0);
+        let first = log.first().map(|entry| entry.sequence);
+        let loaded = !self.world.removals.is_empty();
+        let from_one = first.is_none_or(|first| first == 1 || first > 1 && !loaded);
         let records: Vec<_> = log.iter().map(|entry| entry.record).collect();
-        if rising && positive && records == dump.removals {
+        if rising && from_one && records == dump.removals {
             return Ok(());
         }
-        let expected = "the log holds the records of the dump, numbered upwards from 1";
+        let expected =
+            "the log holds the records of the dump, numbered upwards, those loaded from 1 on";
+        let json = |value| serde_json::to_string(value).unwrap_or_default();
+        let numbered: Vec<_> = log
+            .iter()
+            .map(|entry| (entry.sequence, entry.record))
+            .collect();
+        let numbered = serde_json::to_string(&numbered).unwrap_or_default();
         Err(format!(
-            "expected: {expected}: {:?}\n    came: {log:?}",
-            dump.removals
+            "expected: {expected}: {}\n    came: {numbered}",
+            json(&dump.removals)
         ))
     }
 
@@ -282,8 +310,7 @@ impl<'l, H: Harness> Subject<'l, H> {
     #[track_caller]
     pub fn fail(&self, expected: &str, came: impl std::fmt::Display) -> ! {
         let Case { id, law, .. } = self.lab.case();
-        let world = Model::new(self.world.clone());
-        let mut text = format!("{id}: {law}\n\nlet world = world(r#\"{world:?}\"#);\n");
+        let mut text = format!("{id}: {law}\n\n{}", opening(&self.world));
         for line in self.account().iter() {
             let _ = writeln!(text, "{line}");
         }
@@ -298,25 +325,27 @@ impl<'l, H: Harness> Subject<'l, H> {
 
 const EDIT_ATTEMPTS: u32 = 100;
 
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let owned = panic.downcast_ref::<String>().cloned();
+    let literal = || panic.downcast_ref::<&str>().map(ToString::to_string);
+    owned
+        .or_else(literal)
+        .unwrap_or_else(|| "a panic".to_owned())
+}
+
 const fn is_conflict(made: &Result<(), EditError>) -> bool {
     matches!(made, Err(EditError::Store(error)) if matches!(error.kind(), StoreErrorKind::Conflict))
 }
 
-/// Writes the difference of two snapshots, part by part.
-fn difference(expected: &Snapshot, came: &Snapshot) -> String {
-    let [expected, came] =
-        [expected, came].map(|snapshot| serde_json::to_value(snapshot).unwrap_or_default());
-    let mut text = String::new();
-    for (part, expected) in expected.as_object().into_iter().flatten() {
-        let came = &came[part];
-        if expected != came {
-            let _ = writeln!(
-                text,
-                "expected: {part}: {expected}\n    came: {part}: {came}"
-            );
-        }
-    }
-    text
+/// Writes how a store that holds a world is opened, as Rust.
+pub(crate) fn opening(world: &Snapshot) -> String {
+    let world = Model::new(world.clone());
+    format!(
+        "let world = world(r#\"{world:?}\"#);\n\
+         let place = harness.create(&world).await;\n\
+         let store = harness.connect(&place).await;\n"
+    )
 }
 
 /// Writes a removal as Rust.

@@ -78,16 +78,25 @@ impl fmt::Display for NoSerialOrder {
             Stuck::Next(events) => {
                 f.write_str("// where none of these can come next")?;
                 for (event, why_not) in events {
-                    write!(f, "\n{event}\n    // {why_not}")?;
+                    write!(f, "\n{event}\n    // {}", remark(why_not))?;
                 }
                 Ok(())
             }
             Stuck::End(Some(difference)) => {
-                write!(f, "// but the store ends otherwise\n{difference}")
+                write!(
+                    f,
+                    "// but the store ends otherwise\n    // {}",
+                    remark(difference)
+                )
             }
             Stuck::End(None) => f.write_str("// but the store ends otherwise"),
         }
     }
+}
+
+/// Writes lines so that each stands behind `//`.
+fn remark(lines: &impl fmt::Display) -> String {
+    lines.to_string().replace('\n', "\n    // ")
 }
 
 /// Looks for a serial order of `history` that begins in `initial` and ends in `last`.

@@ -60,6 +60,23 @@ pub fn difference(expected: &Snapshot, found: &Snapshot) -> Option<Difference> {
     Some(Difference(lines.0))
 }
 
+/// Compares two snapshots to the letter, the order of all lists included; `None` if they agree.
+pub(crate) fn literal_difference(expected: &Snapshot, found: &Snapshot) -> Option<Difference> {
+    let mut lines = Lines(String::new());
+    lines.same(
+        "messenger_installed",
+        &expected.messenger_installed,
+        &found.messenger_installed,
+    );
+    lines.same("users", &expected.users, &found.users);
+    lines.same("chats", &expected.chats, &found.chats);
+    lines.same("links", &expected.links, &found.links);
+    lines.same("access", &expected.access, &found.access);
+    lines.same("removers", &expected.removers, &found.removers);
+    lines.same("removals", &expected.removals, &found.removals);
+    (!lines.0.is_empty()).then_some(Difference(lines.0))
+}
+
 fn forget_times(expected: &[RemovalRecord], found: &mut [RemovalRecord]) {
     for (expected, found) in expected.iter().zip(found) {
         if expected.recorded_at.is_none() {
@@ -75,6 +92,14 @@ impl Lines {
         let separator = if self.0.is_empty() { "" } else { "\n" };
         // Writing to a string does not fail.
         let _ = write!(self.0, "{separator}{line}");
+    }
+
+    /// Writes both of what should be the same, one below the other.
+    fn same<T: PartialEq + Serialize>(&mut self, part: &str, expected: &T, found: &T) {
+        if expected != found {
+            self.push(format_args!("expected: {part}: {}", json(expected)));
+            self.push(format_args!("    came: {part}: {}", json(found)));
+        }
     }
 
     fn compare<T: PartialEq + Serialize>(&mut self, list: &str, expected: &[T], found: &[T]) {

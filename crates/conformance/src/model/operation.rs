@@ -86,6 +86,16 @@ impl Serialize for Call {
     }
 }
 
+/// What a call may say. More is refused: a field that is misspelt must not be taken for one that is absent.
+const FIELDS: [&str; 6] = [
+    "actor",
+    "CRM_ENTITY_TYPE",
+    "CRM_ENTITY",
+    "USER_ID",
+    "CHAT_ID",
+    "if_absent",
+];
+
 /// A value that is read as the input.
 fn value(input: &Input) -> Value {
     match input {
@@ -99,6 +109,9 @@ fn value(input: &Input) -> Value {
 impl<'de> Deserialize<'de> for Call {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = Map::<String, Value>::deserialize(deserializer)?;
+        if let Some(unknown) = map.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            return Err(D::Error::unknown_field(unknown, &FIELDS));
+        }
         let field = |name: &str| map.get(name).cloned();
         let actor = field("actor").ok_or_else(|| D::Error::missing_field("actor"))?;
         let if_absent = field("if_absent").unwrap_or_else(|| json!(IfAbsent::default()));

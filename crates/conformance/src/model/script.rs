@@ -11,7 +11,8 @@ use super::operation::Operation;
 /// A world and the operations done in it, one after another.
 ///
 /// It is displayed, also for debugging, as text that can be pasted into a test and read back: the world on the first
-/// line, then one operation a line, all as JSON. Blank lines, and what follows ` //` on a line, are not read.
+/// line, then one operation a line, all as JSON. Blank lines, and what follows `//` at the beginning of a line or a space
+/// and `//` later, are not read.
 ///
 /// ```
 /// use crm_chat_conformance::model::Script;
@@ -98,21 +99,35 @@ impl FromStr for Script {
             line: line + 1,
             problem: problem.to_string(),
         };
-        let code = |line: &'_ str| {
-            line.split(" //")
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
+        let unreadable = |line: usize, error: &serde_json::Error| {
+            let text = error.to_string();
+            // Of the line's text it knows only that it is the first.
+            let problem = text.split(" at line 1 column").next().unwrap_or_default();
+            match error.column() {
+                0 => at(line, &problem),
+                column => at(line, &format_args!("{problem} (column {column})")),
+            }
+        };
+        let code = |line: &str| {
+            let line = line.trim();
+            let end = if line.starts_with("//") {
+                Some(0)
+            } else {
+                line.find(" //")
+            };
+            line[..end.unwrap_or(line.len())].trim_end().to_owned()
         };
         let lines = text.lines().map(code).enumerate();
         let mut lines = lines.filter(|(_, line)| !line.is_empty());
 
         let (line, first) = lines.next().ok_or_else(|| at(0, &"there is no world"))?;
-        let world: Snapshot = serde_json::from_str(&first).map_err(|error| at(line, &error))?;
+        let world: Snapshot =
+            serde_json::from_str(&first).map_err(|error| unreadable(line, &error))?;
         world.validate().map_err(|error| at(line, &error))?;
         let operations = lines
-            .map(|(line, json)| serde_json::from_str(&json).map_err(|error| at(line, &error)))
+            .map(|(line, json)| {
+                serde_json::from_str(&json).map_err(|error| unreadable(line, &error))
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self { world, operations })
     }

@@ -7,7 +7,7 @@ use crm_chat_domain::{Answer, Outcome, RemovalRecord, Snapshot, StoreError, Stor
 use crate::Harness;
 use crate::faults::{Fault, Faulty};
 use crate::harness::{perform, perform_through};
-use crate::model::{Model, Operation, Response, Script, difference};
+use crate::model::{Model, Operation, Response, Script, difference, literal_difference};
 
 /// What a backend did that it should not, and where in a script.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -170,15 +170,13 @@ pub fn keeps_what_it_loads<H: Harness>(harness: &H, world: &Snapshot) -> Result<
     let stage = Stage::new(harness, &script);
     let mut expected = world.clone();
     expected.sort();
-    let found = stage.dump(0);
-    if found == expected {
-        return Ok(());
+    match literal_difference(&expected, &stage.dump(0)) {
+        None => Ok(()),
+        Some(difference) => {
+            let account = format_args!("the dump is not what was loaded\n{difference}");
+            Err(stage.wrong(0, account))
+        }
     }
-    let account = difference(&expected, &found).map_or_else(
-        || format!("the dump is in another order, or bears other times\n{found:?}"),
-        |difference| format!("the dump is not what was loaded\n{difference}"),
-    );
-    Err(stage.wrong(0, account))
 }
 
 /// Plays a script, and looks at what every removal that removes nobody leaves behind: one that is answered so, and one

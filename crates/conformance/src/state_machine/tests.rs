@@ -1,9 +1,11 @@
 use crm_chat_domain::{Edit, EditError, LogEntry, Snapshot};
 use crm_chat_memory::Memory;
+use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
+use super::minimise::minimise;
 use super::{Disagreement, agree_on, obeys_the_model};
-use crate::model::Script;
+use crate::model::{Operation, Script};
 use crate::{Harness, by_own_methods, property_tests, strategies};
 
 pub(super) struct InMemory;
@@ -86,6 +88,47 @@ fn a_fault_is_shown_by_a_script_of_one_operation_in_an_empty_world() {
         assert_eq!(script.operations.len(), 1, "{script}");
         assert_eq!(script.world, Snapshot::default(), "{script}");
     }
+}
+
+/// What proptest leaves when a part could go only after a later one: whatever is drawn, one chat and one member are left.
+#[test]
+fn a_minimal_script_fails_without_none_of_its_parts() {
+    let has_member = |script: &Script| {
+        let mut chats = script.world.chats.iter();
+        chats.any(|chat| !chat.members.is_empty())
+    };
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..100 {
+        let drawn = strategies::script(1..=4).new_tree(&mut runner);
+        let script = drawn.expect("no script is rejected").current();
+        if !has_member(&script) {
+            continue;
+        }
+        let Script { world, operations } = minimise(script, has_member);
+        let [chat] = &world.chats[..] else {
+            panic!("{world:?}");
+        };
+        assert_eq!((chat.members.len(), chat.owner), (1, None));
+        let rest = Snapshot {
+            chats: Vec::new(),
+            ..world
+        };
+        assert_eq!((rest, operations), (Snapshot::default(), Vec::new()));
+    }
+}
+
+#[test]
+fn a_panic_is_a_counterexample_too() {
+    let panic = std::panic::catch_unwind(|| {
+        super::check_law("no_dump", strategies::script(1..=8), |script| {
+            assert!(!script.operations.contains(&Operation::Dump), "it dumps");
+            Ok::<_, String>(())
+        });
+    });
+    let account = panic.unwrap_err().downcast::<String>();
+    let account = account.expect("the account is a text");
+    let expected = "no_dump does not hold\n\nit dumps\n\nthe smallest case, for `state_machine::replay`:\n{}\n\"dump\"\n\n";
+    assert!(account.starts_with(expected), "{account}");
 }
 
 #[test]

@@ -38,39 +38,56 @@ impl Ids {
     /// Six users from 1, three chats from 11, and five entities numbered 21 and 22: small, and easy to tell apart.
     #[must_use]
     pub fn small() -> Self {
-        Self::of_numbers(1..=6, 11..=13, [21, 22])
+        let entities = [
+            (EntityKind::Lead, 21),
+            (EntityKind::Deal, 21),
+            (EntityKind::Deal, 22),
+            (EntityKind::Company, 22),
+            (EntityKind::Contact, 21),
+        ];
+        Self::of_numbers(1..=6, 11..=13, entities)
     }
 
-    /// Ids at the limits of what storages mistake: 32 bits, the whole numbers of a 64-bit float, and 64 bits. Some are
-    /// the same if they are cut to 32 bits, others if they are rounded to a float.
+    /// Ids at the limits of what storages mistake: 32 bits, the whole numbers of a 64-bit float, and 64 bits. Of users, of
+    /// chats and of entities some are the same if they are cut to 32 bits, others if they are rounded to a float.
     #[must_use]
     pub fn large() -> Self {
+        const TWO_31: i64 = 1 << 31;
         const TWO_32: i64 = 1 << 32;
         const TWO_53: i64 = 1 << 53;
+        let entities = [
+            (EntityKind::Lead, 1),
+            (EntityKind::Deal, 1),
+            (EntityKind::Deal, TWO_32 + 1),
+            (EntityKind::Company, TWO_53),
+            (EntityKind::Company, TWO_53 + 1),
+            (EntityKind::Contact, i64::MAX),
+        ];
         Self::of_numbers(
-            [1, 1 << 31, TWO_32 + 1, TWO_53, TWO_53 + 1, i64::MAX],
-            [1, TWO_32 + 1, i64::MAX - 1, i64::MAX],
-            [TWO_53, TWO_53 + 1],
+            [
+                1,
+                TWO_31,
+                TWO_32 + 1,
+                TWO_53 - 1,
+                TWO_53,
+                TWO_53 + 1,
+                i64::MAX,
+            ],
+            [1, TWO_31, TWO_32 + 1, TWO_53, TWO_53 + 1, i64::MAX],
+            entities,
         )
     }
 
     fn of_numbers(
         users: impl IntoIterator<Item = i64>,
         chats: impl IntoIterator<Item = i64>,
-        entities: [i64; 2],
+        entities: impl IntoIterator<Item = (EntityKind, i64)>,
     ) -> Self {
-        let [one, other] = entities.map(|id| EntityId::new(id).unwrap_or(EntityId::MIN));
-        let of = |kind, id| Entity { kind, id };
+        let entity = |(kind, id)| EntityId::new(id).map(|id| Entity { kind, id });
         Self::new(
             users.into_iter().filter_map(UserId::new),
             chats.into_iter().filter_map(ChatId::new),
-            [
-                of(EntityKind::Lead, one),
-                of(EntityKind::Deal, one),
-                of(EntityKind::Deal, other),
-                of(EntityKind::Company, other),
-                of(EntityKind::Contact, one),
-            ],
+            entities.into_iter().filter_map(entity),
         )
     }
 

@@ -142,24 +142,47 @@ fn active_members(world: &Snapshot, chat: ChatId) -> Vec<UserId> {
 /// A call as it may come over the wire: mostly a [`removal`] in `world`, its ids in any spelling, now and then with an odd
 /// value in one of the fields.
 pub fn call(world: &Snapshot) -> impl Strategy<Value = Call> + use<> {
-    (
-        removal(world),
-        spelling(),
-        spelling(),
-        spelling(),
-        kind_spelling(),
-    )
-        .prop_map(|((actor, removal), entity, user, chat, kind)| {
-            let plain = Request::from(&removal);
-            let request = Request {
-                crm_entity_type: kind.apply(plain.crm_entity_type),
-                crm_entity: entity.apply(plain.crm_entity),
-                user_id: user.apply(plain.user_id),
-                chat_id: chat.apply(plain.chat_id),
-                if_absent: plain.if_absent,
-            };
-            Call { actor, request }
-        })
+    let drawn = (removal(world), spellings());
+    drawn.prop_map(|((actor, removal), spellings)| spellings.apply(actor, &removal))
+}
+
+/// Any world, and a [`call`] that could come there.
+pub fn world_and_call() -> impl Strategy<Value = (Snapshot, Call)> {
+    let drawn = (world_and_removal(), spellings());
+    drawn.prop_map(|((world, actor, removal), spellings)| (world, spellings.apply(actor, &removal)))
+}
+
+/// How each field of a request is written.
+#[derive(Clone, Debug)]
+struct Spellings {
+    entity: Spelling,
+    user: Spelling,
+    chat: Spelling,
+    kind: Spelling,
+}
+
+fn spellings() -> impl Strategy<Value = Spellings> {
+    let drawn = (spelling(), spelling(), spelling(), kind_spelling());
+    drawn.prop_map(|(entity, user, chat, kind)| Spellings {
+        entity,
+        user,
+        chat,
+        kind,
+    })
+}
+
+impl Spellings {
+    fn apply(self, actor: UserId, removal: &Removal) -> Call {
+        let plain = Request::from(removal);
+        let request = Request {
+            crm_entity_type: self.kind.apply(plain.crm_entity_type),
+            crm_entity: self.entity.apply(plain.crm_entity),
+            user_id: self.user.apply(plain.user_id),
+            chat_id: self.chat.apply(plain.chat_id),
+            if_absent: plain.if_absent,
+        };
+        Call { actor, request }
+    }
 }
 
 /// How a value is written.

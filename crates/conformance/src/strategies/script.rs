@@ -8,10 +8,11 @@ use proptest::strategy::{NewTree, ValueTree};
 use proptest::test_runner::TestRunner;
 use proptest_state_machine::{ReferenceStateMachine, Sequential};
 
-use crate::model::{Model, Operation, Script};
-use crate::state_machine::ModelMachine;
+use crate::model::{Operation, Script};
+use crate::state_machine::{ModelMachine, ModelState};
 
-type Sequences = Sequential<Model, Operation, BoxedStrategy<Model>, BoxedStrategy<Operation>>;
+type Sequences =
+    Sequential<ModelState, Operation, BoxedStrategy<ModelState>, BoxedStrategy<Operation>>;
 
 /// A world and a number of operations, at least one, each drawn relative to what those before it left.
 ///
@@ -51,9 +52,9 @@ impl ValueTree for ScriptTree {
     type Value = Script;
 
     fn current(&self) -> Script {
-        let (model, operations, _) = self.0.current();
+        let (state, operations, _) = self.0.current();
         Script {
-            world: model.world().clone(),
+            world: state.model().world().clone(),
             operations,
         }
     }

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem::discriminant;
 
-use crm_chat_domain::{Answer, Outcome, OwnerChange, Rule, Snapshot};
+use crm_chat_domain::{Answer, EntityKind, Outcome, OwnerChange, Rule};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::model::{Call, Model, Verdict, deciding, difference, parse};
+use crate::model::{Model, Verdict, deciding, difference, parse};
 
 /// Draws the same values on every run.
 fn samples<S: Strategy>(strategy: &S, number: usize) -> impl Iterator<Item = S::Value> {
@@ -14,13 +14,6 @@ fn samples<S: Strategy>(strategy: &S, number: usize) -> impl Iterator<Item = S::
     (0..number).map(move |_| {
         let tree = strategy.new_tree(&mut runner);
         tree.expect("these strategies reject nothing").current()
-    })
-}
-
-fn worlds_and_calls() -> impl Strategy<Value = (Snapshot, Call)> {
-    world().prop_flat_map(|world| {
-        let call = call(&world);
-        (Just(world), call)
     })
 }
 
@@ -43,7 +36,7 @@ fn every_ending_is_drawn_and_many_removals_succeed() {
     const SAMPLES: usize = 2000;
     let mut endings = BTreeMap::<String, usize>::new();
     let mut deciders = BTreeSet::new();
-    for (world, call) in samples(&worlds_and_calls(), SAMPLES) {
+    for (world, call) in samples(&world_and_call(), SAMPLES) {
         let answer =
             parse(&call.request).and_then(|removal| Model::new(world).answer(call.actor, &removal));
         deciders.extend(deciding(&answer));
@@ -68,7 +61,7 @@ fn every_ending_is_drawn_and_many_removals_succeed() {
 #[test]
 fn rules_fail_together_with_those_beside_them() {
     let mut together = BTreeSet::new();
-    for (world, call) in samples(&worlds_and_calls(), 4000) {
+    for (world, call) in samples(&world_and_call(), 4000) {
         let explained = Model::new(world).explain(call.actor, &call.request);
         let failing = explained.verdicts.iter();
         let failing = failing.filter(|(_, verdict)| matches!(verdict, Verdict::Fails(_)));
@@ -121,6 +114,31 @@ fn every_edit_is_drawn_and_every_rejection() {
         };
     }
     assert_eq!((changing.len(), idle.len(), rejections.len()), (16, 16, 3));
+}
+
+/// Of each sort of large ids, two are the same once they are cut to 32 bits, and two once they are rounded to a float.
+#[test]
+fn large_ids_are_alike_to_who_mistakes_them() {
+    let Ids {
+        users,
+        chats,
+        entities,
+    } = Ids::large();
+    let by_kind = |kind| {
+        let of_kind = entities.iter().filter(move |entity| entity.kind == kind);
+        of_kind.map(|entity| entity.id.get()).collect::<Vec<_>>()
+    };
+    let users: Vec<_> = users.iter().map(|id| id.get()).collect();
+    let chats: Vec<_> = chats.iter().map(|id| id.get()).collect();
+    for cut in [&users, &chats, &by_kind(EntityKind::Deal)] {
+        let distinct: BTreeSet<_> = cut.iter().map(|id| id & 0xffff_ffff).collect();
+        assert!(distinct.len() < cut.len(), "{cut:?}");
+    }
+    for rounded in [&users, &chats, &by_kind(EntityKind::Company)] {
+        #[expect(clippy::cast_precision_loss, reason = "it is what is lost")]
+        let distinct: BTreeSet<_> = rounded.iter().map(|id| (*id as f64).to_bits()).collect();
+        assert!(distinct.len() < rounded.len(), "{rounded:?}");
+    }
 }
 
 #[test]

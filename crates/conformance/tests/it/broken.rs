@@ -40,6 +40,7 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
         Optimistic,
         &["r11_refusal_commits_too", "r4_right_revoked_in_flight"],
     ),
+    (Flaw::LiveReads, Optimistic, &["r6_reads_are_of_one_state"]),
     (
         Flaw::LastChatUnread,
         Optimistic,
@@ -107,6 +108,11 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
         Flaw::ChangeWithoutRecord,
         Pessimistic,
         &["r10_many_callers", "o4_member_leaves_owner_stays"],
+    ),
+    (
+        Flaw::AlikeRecordsAreOne,
+        Pessimistic,
+        &["d1_dump_equals_what_was_loaded"],
     ),
     (
         Flaw::RecordWithoutTime,
@@ -222,6 +228,11 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
         &["e2_newest_link_is_last"],
     ),
     (
+        Flaw::RightsComeBack,
+        Pessimistic,
+        &["e6_deleted_chat_leaves_nothing"],
+    ),
+    (
         Flaw::JoinsTwice,
         Pessimistic,
         &["e6_edits_do_what_they_say"],
@@ -275,7 +286,7 @@ fn an_account_can_be_pasted_into_a_test() {
     let parts = [
         "E2: the last chat of an entity is that of its newest link, and a link made again is the newest\n\n",
         r#"let world = world(r#"{"users":[{"id":1,"active":true,"kind":"human"},"#,
-        r##"store.edit(&edit(r#"{"link":{"entity":{"type":"deal","id":288},"chat":8800}}"#)).await // Ok(())"##,
+        r##"harness.edit(&store, &edit(r#"{"link":{"entity":{"type":"deal","id":288},"chat":8800}}"#)).await // Ok(())"##,
         r#"remove_user(&store, user(1), &Removal::new(entity("deal:288"), user(3)).if_absent(IfAbsent::Accept)).await // "#,
         "\n\nexpected: the answer: Ok(Ok(AlreadyAbsent { chat: ChatId(8800) }))",
         "\n    came: Ok(Ok(AlreadyAbsent { chat: ChatId(8773) }))",

@@ -103,6 +103,9 @@ impl Versions {
         if flaw == Some(Flaw::IdsCut) {
             flaw::cut_ids(&mut world);
         }
+        if flaw == Some(Flaw::AlikeRecordsAreOne) {
+            world.removals.dedup();
+        }
         let numbered = u64::try_from(world.removals.len()).expect("few");
         let data = Data {
             world,

@@ -1,8 +1,11 @@
 //! The single changes.
 
-use crm_chat_domain::{Access, Chat, Edit, EditRejection, Link, Remover, Snapshot, User, UserKind};
+use crm_chat_domain::{
+    Access, Chat, Edit, EditRejection, Link, Remover, Request, Snapshot, User, UserKind,
+};
 
-use crate::fixtures::{chat, chat_of, entity, office, user, user_of};
+use crate::fixtures::{chat, chat_of, entity, office, removal, user, user_of};
+use crate::model::Model;
 use crate::{Harness, Lab};
 
 /// E6: the single changes, by which races are tested, do what they say, twice as well as once, or are rejected.
@@ -24,6 +27,40 @@ pub fn e6_edits_do_what_they_say<H: Harness>(lab: &Lab<H>) {
         subject.same("the rejection", &Err(rejection), &subject.try_edit(&edit));
     }
     subject.holds(&office());
+}
+
+/// E6: a chat that is added under the id of a deleted one is a new one, whatever is made of it then.
+pub fn e6_deleted_chat_leaves_nothing<H: Harness>(lab: &Lab<H>) {
+    let (id, deal) = (chat(8773), entity("deal:288"));
+    let again = [
+        Edit::DeleteChat { chat: id },
+        Edit::AddChat { chat: id },
+        Edit::Link(Link {
+            entity: deal,
+            chat: id,
+        }),
+        Edit::Join {
+            chat: id,
+            user: user(12),
+        },
+        Edit::GrantRemoval(Remover {
+            user: user(7),
+            chat: id,
+        }),
+    ];
+    let subject = lab.open(&office());
+    let mut model = Model::new(office());
+    for edit in again {
+        subject.edit(&edit);
+        subject.same("the change", &Ok(()), &model.edit(&edit));
+        for (actor, leaving) in [(1, 7), (1, 12), (7, 7), (7, 12), (7, 13)] {
+            let request = Request::from(&removal(leaving).in_chat(id));
+            let explained = subject.explained(subject.store(), user(actor), &request);
+            let expected = model.explain(user(actor), &request);
+            subject.same("the explanation", &expected, &explained);
+        }
+        subject.holds(&model.dump());
+    }
 }
 
 /// An edit and the office after it.

@@ -2,7 +2,7 @@
 
 use crm_chat_domain::{
     Access, ChatRepo, Edit, EditRejection, Link, Outcome, OwnerChange, Refusal, Removal, Remover,
-    Request, Role, Rule, Snapshot, Store, UnitOfWork, UserId,
+    Request, Role, Rule, Snapshot, Store, UnitOfWork, User, UserId, UserKind,
 };
 
 use super::meeting::{SideOf, beside, one_of, removing};
@@ -44,10 +44,19 @@ pub fn r5_fact_undone_in_flight<H: Harness>(lab: &Lab<H>) {
     let edits = [
         Edit::Unlink(deal_to(8773)),
         Edit::DeactivateUser { user: user(12) },
+        Edit::AddUser(inactive(12)),
         Edit::SetMessenger { installed: false },
         Edit::DeleteChat { chat: chat(8773) },
     ];
     changed_in_flight(lab, &office(), &removal(12).in_chat(chat(8773)), &edits);
+}
+
+fn inactive(id: i64) -> User {
+    User {
+        id: user(id),
+        active: false,
+        kind: UserKind::Human,
+    }
 }
 
 /// R5: the last chat's link deleted, or another made the newest, between the question for it and the write: the same.
@@ -82,6 +91,11 @@ pub fn r3_succession_changed_in_flight<H: Harness>(lab: &Lab<H>) {
         },
         Edit::DeactivateUser { user: user(13) },
         Edit::ActivateUser { user: user(14) },
+        Edit::AddUser(User {
+            kind: UserKind::Bot,
+            active: true,
+            ..inactive(13)
+        }),
         Edit::ClearOwner { chat },
         owner_set(13),
     ];
@@ -174,8 +188,8 @@ fn in_chat_8773(asked: &Removal) -> Request {
 pub fn r11_refusal_commits_too<H: Harness>(lab: &Lab<H>) {
     for (revoke, refusal) in rights() {
         let mut model = Model::new(office());
-        let revoked = model.edit(&revoke).map(|()| model.dump());
-        let revoked = revoked.expect("a right can be revoked");
+        let _ = model.edit(&revoke);
+        let revoked = model.dump();
         let owner = OwnerChange::PassesTo(user(13));
         let removed = Outcome::Removed(change(7, owner));
         let orders = [

@@ -1,7 +1,7 @@
 //! The single changes, made as the model makes them.
 
 use crm_chat_conformance::model::Model;
-use crm_chat_domain::{Edit, EditRejection, Snapshot};
+use crm_chat_domain::{Edit, EditRejection, Remover, Snapshot};
 
 use super::{Flaw, Key};
 
@@ -17,6 +17,18 @@ pub(crate) fn apply(
             if let Some(chat) = chats.find(|known| known.id == *chat) {
                 chat.members.push(*user);
             }
+        }
+        (Some(Flaw::RightsComeBack), Edit::AddChat { chat }) => {
+            model(world, edit)?;
+            let here = world.removals.iter().filter(|record| record.chat == *chat);
+            let rights = here.map(|record| Remover {
+                user: record.actor,
+                chat: *chat,
+            });
+            let lost: Vec<_> = rights
+                .filter(|right| !world.removers.contains(right))
+                .collect();
+            world.removers.extend(lost);
         }
         (Some(Flaw::OwnerRemembered), Edit::Join { chat, user }) => {
             let was_owner = world.removals.iter().any(|record| record.user == *user);

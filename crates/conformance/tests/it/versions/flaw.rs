@@ -19,6 +19,8 @@ pub(crate) enum Flaw {
     SuccessorUnread,
     /// Who asked for a successor is not told of members who joined or left since.
     MembersUnread,
+    /// Who has written nothing yet reads what is committed now, and is not certified.
+    LiveReads,
     /// What was written stays when the transaction is dropped.
     NoRollbackOnDrop,
     /// The lock stays when the transaction is dropped.
@@ -33,6 +35,8 @@ pub(crate) enum Flaw {
     RelinkedKeepsPlace,
     /// Joining twice makes a member twice.
     JoinsTwice,
+    /// The rights in a deleted chat come back with one of the same id.
+    RightsComeBack,
     /// A former owner who joins again owns again.
     OwnerRemembered,
     /// The owner is moved before the rules are asked.
@@ -55,6 +59,8 @@ pub(crate) enum Flaw {
     RecordWithoutChange,
     /// A removal is not recorded.
     ChangeWithoutRecord,
+    /// Of two records that are alike one is kept.
+    AlikeRecordsAreOne,
     /// A record bears no time.
     RecordWithoutTime,
     /// Records are numbered when they are written, not when they are committed.

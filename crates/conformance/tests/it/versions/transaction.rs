@@ -59,6 +59,9 @@ impl VersionsTransaction {
     }
 
     fn read(&mut self, key: Key) {
+        if self.has(Flaw::LiveReads) && self.writes.is_empty() {
+            self.view = self.shared.data().world.clone();
+        }
         self.footprint.reads.insert(key);
     }
 
@@ -80,7 +83,7 @@ impl VersionsTransaction {
         let conflict = match self.shared.flaw {
             Some(Flaw::LostUpdate) => false,
             Some(Flaw::WriteSkew) => self.footprint.overwrites(&data.committed),
-            Some(Flaw::RefusalRollsBack) if only_reads => false,
+            Some(Flaw::RefusalRollsBack | Flaw::LiveReads) if only_reads => false,
             _ => self.footprint.closes_a_cycle(&data.committed),
         };
         if conflict && self.shared.mode == Mode::Optimistic {
