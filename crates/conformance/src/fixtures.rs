@@ -1,9 +1,15 @@
-//! The small world in which most cases play, and short names for ids.
+//! The small world in which most cases play, short names for ids, and all that the account of a failure names.
 
 use crm_chat_domain::{
-    Change, Chat, ChatId, Edit, Entity, OwnerChange, Removal, RemovalRecord, Request, Snapshot,
-    User, UserId,
+    Change, Chat, ChatId, Edit, Entity, OwnerChange, RemovalRecord, Request, Snapshot, User, UserId,
 };
+
+#[doc(no_inline)]
+pub use crate::faults::{Fault, Faulty, Gate};
+#[doc(no_inline)]
+pub use crate::{Harness, abandon_after};
+#[doc(no_inline)]
+pub use crm_chat_domain::{IfAbsent, Removal, StoreErrorKind, explain, remove_user, remove_users};
 
 /// The world of [`office`], to be read beside a case.
 ///

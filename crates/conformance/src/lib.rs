@@ -15,7 +15,9 @@ pub mod strict;
 
 #[doc(hidden)]
 pub use crm_chat_domain as domain;
-pub use harness::{Abandoned, Harness, Lab, Reply, Subject, abandon_after, perform};
+pub use harness::{
+    Abandoned, Harness, Lab, Reply, Subject, abandon_after, perform, perform_through,
+};
 pub(crate) use harness::{Order, Point, Race, Side};
 #[doc(hidden)]
 pub use macros::Certain;

@@ -18,8 +18,10 @@
 //! # });
 //! ```
 //!
-//! It is for removals. An explanation asks on after the rule that decides, and is stopped for it. That nothing is asked of
-//! a transaction that has ended the types see to.
+//! It is for removals. An explanation asks on after the rule that decides, and makes no change where none does: it is
+//! stopped for either. That nothing is asked of a transaction that has ended the types see to.
+//!
+//! Put faults below it, `Strict<Faulty<S>>`, so that it sees what failed; above it, it would see a rollback without a reason.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,6 +39,11 @@ impl<S: Store> Strict<S> {
     /// Wraps a store.
     pub fn new(store: S) -> Self {
         Self(Tapped::new(store, Protocol::default()))
+    }
+
+    /// Returns the store beneath.
+    pub const fn inner(&self) -> &S {
+        self.0.inner()
     }
 
     /// Checks that every transaction that was begun was committed or rolled back. Not so after a removal was cancelled.
@@ -145,6 +152,17 @@ impl Standing {
         })
     }
 
+    /// What must come next, in words.
+    fn due(&self) -> String {
+        match (self.next, self.expected()) {
+            (_, Some(call)) => format!("{call:?}"),
+            (Next::Begin, None) => "Begin".to_owned(),
+            (Next::Failed, None) => "a call failed, so Rollback".to_owned(),
+            (_, None) if self.removal.is_none() => "an announcement".to_owned(),
+            (_, None) => "the removal is decided, so Commit or another announcement".to_owned(),
+        }
+    }
+
     fn admits(&self, call: &Call) -> bool {
         match (self.next, call) {
             (Next::Begin, Call::Begin)
@@ -202,10 +220,10 @@ impl Tap for Protocol {
     }
 
     async fn before(&self, standing: &mut Standing, call: &Call) -> Result<(), StoreError> {
-        let (next, expected) = (standing.next, standing.expected());
         assert!(
             standing.admits(call),
-            "expected {expected:?} ({next:?}), and the call is {call:?}"
+            "expected: {}; the call is {call:?}",
+            standing.due()
         );
         if matches!(call, Call::Commit | Call::Rollback) {
             self.open.fetch_sub(1, Ordering::SeqCst);

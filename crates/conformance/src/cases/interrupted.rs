@@ -67,20 +67,21 @@ fn strike<H: Harness>(
     n: usize,
     fault: Fault,
 ) -> crate::Reply {
-    subject.note(written_fault(n, &fault));
+    note_fault(subject, n, &fault);
     store.inject(n, fault);
     subject.remove_by(store, user(1), asked)
 }
 
-/// Writes an injection as Rust.
-fn written_fault(n: usize, fault: &Fault) -> String {
+/// Adds a faulty store to the account.
+fn note_fault<H: Harness>(subject: &Subject<'_, H>, n: usize, fault: &Fault) {
     let (place, what) = match fault {
         Fault::Before(kind) => ("Before", format!("StoreErrorKind::{kind:?}")),
         Fault::After(kind) => ("After", format!("StoreErrorKind::{kind:?}")),
-        Fault::StallBefore(_) => ("StallBefore", "gate.clone()".to_owned()),
-        Fault::StallAfter(_) => ("StallAfter", "gate.clone()".to_owned()),
+        Fault::StallBefore(_) => ("StallBefore", "Gate::default()".to_owned()),
+        Fault::StallAfter(_) => ("StallAfter", "Gate::default()".to_owned()),
     };
-    format!("store.inject({n}, Fault::{place}({what}));")
+    subject.note("let store = Faulty::new(harness.connect(&place).await);");
+    subject.note(format!("store.inject({n}, Fault::{place}({what}));"));
 }
 
 /// R7: a conflict is replayed: effects of the aborted attempt are not kept.
@@ -107,11 +108,11 @@ pub fn r7_aborted_attempt_leaves_nothing<H: Harness>(lab: &Lab<H>) {
 /// R7: a conflict in a batch is replayed: the whole batch is.
 pub fn r7_aborted_batch_leaves_nothing<H: Harness>(lab: &Lab<H>) {
     let (batch, answers, whole) = batch();
-    for (n, call) in (1..).zip(calls_of_batch(lab)) {
+    for n in 1..=calls_of_batch(lab).len() {
         let fault = Fault::Before(StoreErrorKind::Conflict);
         let subject = lab.open(&office());
         let store = Faulty::new(subject.connect());
-        subject.note(format!("{} // {call:?}", written_fault(n, &fault)));
+        note_fault(&subject, n, &fault);
         store.inject(n, fault);
         subject.same(
             "the answers",
@@ -205,11 +206,9 @@ fn cancel_at<H: Harness>(
     n: usize,
     fault: Fault,
 ) {
-    subject.note(format!(
-        "{} // and drops it there:",
-        written_fault(n, &fault)
-    ));
-    subject.note(written_call(user(1), asked));
+    note_fault(subject, n, &fault);
+    let removing = written_call(user(1), asked);
+    subject.note(format!("{removing}; // dropped at the gate"));
     let store = Faulty::new(subject.connect());
     store.inject(n, fault);
     let removal = async { remove_user(&store, user(1), asked).await.is_ok() };
@@ -232,7 +231,7 @@ fn nothing_is_left<H: Harness>(subject: &Subject<'_, H>) {
 pub fn r8_cancelled_begin<H: Harness>(lab: &Lab<H>) {
     for polls in [0, 1] {
         let subject = lab.open(&office());
-        subject.note(format!("abandon_after(store.begin(), {polls}).await"));
+        subject.note(format!("abandon_after(store.begin(), {polls}).await;"));
         subject.block_on(async { drop(abandon_after(subject.store().begin(), polls).await) });
         nothing_is_left(&subject);
     }
@@ -280,7 +279,8 @@ pub fn r8_cancelled_commit<H: Harness>(lab: &Lab<H>) {
         let subject = lab.open(&office());
         let asked = removal(7);
         let removing = written_call(user(1), &asked);
-        subject.note(format!("abandon_after({removing}, {polls}).await"));
+        let removing = removing.trim_end_matches(".await");
+        subject.note(format!("abandon_after({removing}, {polls}).await;"));
         let store = Faulty::new(subject.connect());
         let removal = remove_user(&store, user(1), &asked);
         let Abandoned::Dropped = subject.block_on(abandon_after(removal, polls)) else {
@@ -397,7 +397,7 @@ pub fn k3_failure_in_a_batch<H: Harness>(lab: &Lab<H>) {
             let happened = happened(&call, &fault);
             let subject = lab.open(&office());
             let store = Faulty::new(subject.connect());
-            subject.note(written_fault(n, &fault));
+            note_fault(&subject, n, &fault);
             store.inject(n, fault);
             let answered = subject.remove_all_by(&store, &batch);
             subject.same("the batch is answered", &false, &answered.is_ok());

@@ -89,7 +89,7 @@ fn writes_nothing<H: Harness>(
         ..change(leaving, owner)
     };
     subject.note(format!(
-        "tx.remove_member(&{change:?}).await; tx.commit().await"
+        "// a transaction of one write, and its commit: {change:?}"
     ));
     let removed = subject.block_on(async {
         let mut tx = subject.store().begin().await?;

@@ -84,15 +84,15 @@ pub enum Told {
     Role(Option<Role>),
 }
 
-/// What is done before and after each port call of a [`Tapped`] store.
+/// What is done before and after each port call of a [`Tapped`] store: nothing, unless it is written.
 ///
 /// An error from [`before`](Self::before) is returned in place of the call, one from [`after`](Self::after) in place of
-/// its answer. Either may wait.
+/// its answer. Either may wait. A tap cannot change an answer: a store that answers wrongly is a wrapper of its own.
 pub trait Tap: Send + Sync + 'static {
     /// What is kept for one transaction: made before its `begin` and dropped with it.
     type Session: Default + Send;
 
-    /// Sees an [announced](UnitOfWork::announce) removal. Does nothing by default.
+    /// Sees an [announced](UnitOfWork::announce) removal.
     fn announced(&self, session: &mut Self::Session, actor: UserId, removal: &Removal) {
         let _ = (session, actor, removal);
     }
@@ -105,7 +105,10 @@ pub trait Tap: Send + Sync + 'static {
         &self,
         session: &mut Self::Session,
         call: &Call,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        let _ = (session, call);
+        std::future::ready(Ok(()))
+    }
 
     /// Stands after a call.
     ///
@@ -116,7 +119,10 @@ pub trait Tap: Send + Sync + 'static {
         session: &mut Self::Session,
         call: &Call,
         told: Result<Told, StoreErrorKind>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        let _ = (session, call, told);
+        std::future::ready(Ok(()))
+    }
 }
 
 /// A store, and the transactions that it begins, with a [`Tap`] at every port call.

@@ -15,7 +15,10 @@ pub enum Abandoned<T> {
 
 /// Polls a future up to `polls` times, each time that it is woken, and drops it.
 ///
-/// With 0 it is dropped without having been polled. What waits for something that does not happen keeps waiting.
+/// With 0 it is dropped without having been polled. What waits for something that does not happen keeps waiting. A
+/// store that waits for nothing, such as memory that nobody else holds, comes to its end at the first poll: to drop a
+/// removal at one of its calls there, [stall](crate::faults::Fault::StallBefore) the call and drop the removal when its gate
+/// is reached.
 pub async fn abandon_after<F: Future>(future: F, polls: usize) -> Abandoned<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;

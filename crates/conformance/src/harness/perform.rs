@@ -20,8 +20,12 @@ pub async fn perform<H: Harness>(
     perform_through(harness, store, store, operation).await
 }
 
-/// Performs what a decorated store can do on that, and the rest on a handle.
-pub(crate) async fn perform_through<H: Harness>(
+/// Performs removals and explanations on a decorated store ([`Faulty`](crate::faults::Faulty), say), and what the harness
+/// does, single changes and dumps, on a handle.
+///
+/// # Errors
+/// [`StoreError`] if the storage, or the decoration, failed.
+pub async fn perform_through<H: Harness>(
     harness: &H,
     handle: &H::Store,
     store: &impl Store,

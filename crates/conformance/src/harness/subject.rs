@@ -100,7 +100,7 @@ impl<'l, H: Harness> Subject<'l, H> {
     pub fn remove_by(&self, store: &impl Store, actor: UserId, removal: &Removal) -> Reply {
         let (reply, failure) = reply(self.block_on(remove_user(store, actor, removal)));
         let told = failure.map_or_else(|| format!("{reply:?}"), |error| error.report());
-        self.note(format!("{} // {told}", written_call(actor, removal)));
+        self.note(format!("{}; // {told}", written_call(actor, removal)));
         reply
     }
 
@@ -130,7 +130,7 @@ impl<'l, H: Harness> Subject<'l, H> {
         };
         let list: Vec<_> = requests.iter().map(request).collect();
         self.note(format!(
-            "remove_users(&store, &[{}]).await // {answers:?}",
+            "remove_users(&store, &[{}]).await; // {answers:?}",
             list.join(", ")
         ));
         answers.map_err(|error| error.kind())
@@ -143,11 +143,11 @@ impl<'l, H: Harness> Subject<'l, H> {
         let asked = format!("explain(&store, {id}, &{request}).await");
         match explanation {
             Ok(explanation) => {
-                self.note(format!("{asked} // {:?}", explanation.deciding()));
+                self.note(format!("{asked}; // {:?}", explanation.deciding()));
                 explanation
             }
             Err(error) => {
-                self.note(asked);
+                self.note(format!("{asked};"));
                 self.fail("an explanation", error.report())
             }
         }
@@ -185,7 +185,7 @@ impl<'l, H: Harness> Subject<'l, H> {
         }
         let json = serde_json::to_string(edit).unwrap_or_default();
         self.note(format!(
-            "harness.edit(&store, &edit(r#\"{json}\"#)).await // {made:?}"
+            "harness.edit(&observer, &edit(r#\"{json}\"#)).await; // {made:?}"
         ));
         match made {
             Ok(()) => Ok(()),
@@ -206,7 +206,7 @@ impl<'l, H: Harness> Subject<'l, H> {
         let entries = self.succeeds("the log can be read", log);
         let last = entries.last().map_or(after, |entry| entry.sequence);
         self.note(format!(
-            "harness.log(&store, {after}).await // {} records, up to {last}",
+            "harness.log(&observer, {after}).await; // {} records, up to {last}",
             entries.len()
         ));
         entries
@@ -344,7 +344,8 @@ pub(crate) fn opening(world: &Snapshot) -> String {
     format!(
         "let world = world(r#\"{world:?}\"#);\n\
          let place = harness.create(&world).await;\n\
-         let store = harness.connect(&place).await;\n"
+         let store = harness.connect(&place).await;\n\
+         let observer = harness.connect(&place).await;\n"
     )
 }
 

@@ -8,7 +8,7 @@ use crm_chat_domain::{StoreError, StoreErrorKind};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::faults::{Call, Tap, Tapped, Told};
+use crate::faults::{Call, Tap, Tapped};
 use crate::harness::perform_through;
 use crate::history::{Recorder, check};
 use crate::model::{Operation, Script};
@@ -80,15 +80,6 @@ impl Tap for Dawdling {
 
     async fn before(&self, (): &mut (), _: &Call) -> Result<(), StoreError> {
         thread::sleep(Duration::from_micros(50));
-        Ok(())
-    }
-
-    async fn after(
-        &self,
-        (): &mut (),
-        _: &Call,
-        _: Result<Told, StoreErrorKind>,
-    ) -> Result<(), StoreError> {
         Ok(())
     }
 }
