@@ -88,7 +88,7 @@ impl Store for Documents {
 }
 
 impl UnitOfWork for Copied {
-    // Also for a transaction that only read: what it answered must still be true when it says so.
+    // Also for a transaction that only read. Its copy is one state, so it could do without; it is simpler not to tell them apart.
     async fn commit(self) -> Result<(), StoreError> {
         if self.origin.replace(self.number, self.document) {
             Ok(())

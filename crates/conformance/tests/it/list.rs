@@ -28,3 +28,30 @@ fn cases_are_named_after_their_scenarios_and_never_alike() {
         );
     }
 }
+
+/// The dependencies that the front page tells a tester to write are those that the kit is built with.
+#[test]
+fn the_front_page_names_the_versions_in_use() {
+    let page = include_str!("../../README.md");
+    let manifest = include_str!("../../../../Cargo.toml");
+    let block = page.split("[dev-dependencies]\n").nth(1);
+    let block = block.and_then(|rest| rest.split("```").next());
+    let mut external = 0;
+    for line in block.expect("the page has a block of dependencies").lines() {
+        let dependency = line.split('#').next().expect("a line").trim();
+        let (name, version) = dependency.split_once(" = ").expect("a dependency");
+        if name.starts_with("crm-chat-") {
+            continue;
+        }
+        external += 1;
+        let in_use = [
+            format!("\n{dependency}\n"),
+            format!("\n{name} = {{ version = {version}"),
+        ];
+        assert!(
+            in_use.iter().any(|line| manifest.contains(line)),
+            "{dependency}"
+        );
+    }
+    assert_eq!(external, 4);
+}
