@@ -14,7 +14,7 @@ use crate::faults::{Call, Fault, Faulty, Gate};
 use crate::fixtures::{after, change, chat, office, removal, user};
 use crate::harness::written_call;
 use crate::model::{Model, difference};
-use crate::{Abandoned, Harness, Lab, Point, Subject, abandon_after};
+use crate::{Abandoned, Harness, Lab, Point, Reply, Subject, abandon_after};
 
 /// The kinds that the core does not replay.
 const KINDS: [StoreErrorKind; 5] = [
@@ -59,6 +59,24 @@ fn commit<H: Harness>(lab: &Lab<H>) -> usize {
     of_last_chat.count()
 }
 
+/// Opens a store that can be made to fail.
+fn faulty<H: Harness>(subject: &Subject<'_, H>) -> Faulty<H::Store> {
+    subject.note("let store = Faulty::new(harness.connect(&place).await);");
+    Faulty::new(subject.connect())
+}
+
+/// Injects a fault at the n-th call.
+fn inject<H: Harness>(subject: &Subject<'_, H>, store: &Faulty<H::Store>, n: usize, fault: Fault) {
+    let written = match &fault {
+        Fault::Before(kind) => format!("Before(StoreErrorKind::{kind:?})"),
+        Fault::After(kind) => format!("After(StoreErrorKind::{kind:?})"),
+        Fault::StallBefore(_) => "StallBefore(Gate::default())".to_owned(),
+        Fault::StallAfter(_) => "StallAfter(Gate::default())".to_owned(),
+    };
+    subject.note(format!("store.inject({n}, Fault::{written});"));
+    store.inject(n, fault);
+}
+
 /// Asks for a removal with a fault at the n-th call, and says what came.
 fn strike<H: Harness>(
     subject: &Subject<'_, H>,
@@ -66,22 +84,9 @@ fn strike<H: Harness>(
     asked: &Removal,
     n: usize,
     fault: Fault,
-) -> crate::Reply {
-    note_fault(subject, n, &fault);
-    store.inject(n, fault);
+) -> Reply {
+    inject(subject, store, n, fault);
     subject.remove_by(store, user(1), asked)
-}
-
-/// Adds a faulty store to the account.
-fn note_fault<H: Harness>(subject: &Subject<'_, H>, n: usize, fault: &Fault) {
-    let (place, what) = match fault {
-        Fault::Before(kind) => ("Before", format!("StoreErrorKind::{kind:?}")),
-        Fault::After(kind) => ("After", format!("StoreErrorKind::{kind:?}")),
-        Fault::StallBefore(_) => ("StallBefore", "Gate::default()".to_owned()),
-        Fault::StallAfter(_) => ("StallAfter", "Gate::default()".to_owned()),
-    };
-    subject.note("let store = Faulty::new(harness.connect(&place).await);");
-    subject.note(format!("store.inject({n}, Fault::{place}({what}));"));
 }
 
 /// R7: a conflict is replayed: effects of the aborted attempt are not kept.
@@ -93,7 +98,7 @@ pub fn r7_aborted_attempt_leaves_nothing<H: Harness>(lab: &Lab<H>) {
                 continue; // No conflict.
             }
             let subject = lab.open(&office());
-            let store = Faulty::new(subject.connect());
+            let store = faulty(&subject);
             let reply = strike(&subject, &store, &asked, n, fault);
             subject.same(
                 "the answer",
@@ -111,9 +116,8 @@ pub fn r7_aborted_batch_leaves_nothing<H: Harness>(lab: &Lab<H>) {
     for n in 1..=calls_of_batch(lab).len() {
         let fault = Fault::Before(StoreErrorKind::Conflict);
         let subject = lab.open(&office());
-        let store = Faulty::new(subject.connect());
-        note_fault(&subject, n, &fault);
-        store.inject(n, fault);
+        let store = faulty(&subject);
+        inject(&subject, &store, n, fault);
         subject.same(
             "the answers",
             &Ok(answers.clone()),
@@ -206,11 +210,10 @@ fn cancel_at<H: Harness>(
     n: usize,
     fault: Fault,
 ) {
-    note_fault(subject, n, &fault);
+    let store = faulty(subject);
+    inject(subject, &store, n, fault);
     let removing = written_call(user(1), asked);
     subject.note(format!("{removing}; // dropped at the gate"));
-    let store = Faulty::new(subject.connect());
-    store.inject(n, fault);
     let removal = async { remove_user(&store, user(1), asked).await.is_ok() };
     let cancelled = async {
         gate.reached().await;
@@ -356,9 +359,10 @@ pub fn k3_failure_before_a_call<H: Harness>(lab: &Lab<H>) {
     for ((asked, n, _), kind) in calls(lab).into_iter().zip(KINDS.into_iter().cycle()) {
         for rollback_fails in [false, true] {
             let subject = lab.open(&office());
-            let store = Faulty::new(subject.connect());
+            let store = faulty(&subject);
             if rollback_fails {
-                store.inject(n + 1, Fault::Before(StoreErrorKind::Unavailable));
+                let fault = Fault::Before(StoreErrorKind::Unavailable);
+                inject(&subject, &store, n + 1, fault);
             }
             let reply = strike(&subject, &store, &asked, n, Fault::Before(kind));
             subject.same("the answer", &Err(kind), &reply);
@@ -374,7 +378,7 @@ pub fn k3_failure_before_a_call<H: Harness>(lab: &Lab<H>) {
 pub fn k3_failure_after_a_call<H: Harness>(lab: &Lab<H>) {
     for ((asked, n, call), kind) in calls(lab).into_iter().zip(KINDS.into_iter().cycle()) {
         let subject = lab.open(&office());
-        let store = Faulty::new(subject.connect());
+        let store = faulty(&subject);
         let reply = strike(&subject, &store, &asked, n, Fault::After(kind));
         if call == Call::Commit {
             subject.same("the answer", &Err(StoreErrorKind::OutcomeUnknown), &reply);
@@ -396,9 +400,8 @@ pub fn k3_failure_in_a_batch<H: Harness>(lab: &Lab<H>) {
             let fault = fault(StoreErrorKind::Other);
             let happened = happened(&call, &fault);
             let subject = lab.open(&office());
-            let store = Faulty::new(subject.connect());
-            note_fault(&subject, n, &fault);
-            store.inject(n, fault);
+            let store = faulty(&subject);
+            inject(&subject, &store, n, fault);
             let answered = subject.remove_all_by(&store, &batch);
             subject.same("the batch is answered", &false, &answered.is_ok());
             if !happened {
@@ -422,7 +425,7 @@ pub fn n4_storage_failure_is_no_refusal<H: Harness>(lab: &Lab<H>) {
             .flat_map(|kind| options.map(|option| (kind, option)))
         {
             let subject = lab.open(&office());
-            let store = Faulty::new(subject.connect());
+            let store = faulty(&subject);
             let asked = asked.if_absent(option);
             let reply = strike(&subject, &store, &asked, n, Fault::Before(kind));
             subject.same("the answer", &Err(kind), &reply);

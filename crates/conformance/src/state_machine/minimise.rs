@@ -7,7 +7,7 @@ use crm_chat_domain::{IfAbsent, Input, Snapshot};
 
 use crate::model::{Call, Operation, Script};
 
-/// Leaves out of a script that fails part after part, until it fails without none of those that are left.
+/// Leaves out of a script that fails part after part, until it needs each of those that are left to fail.
 pub(super) fn minimise(mut script: Script, fails: impl Fn(&Script) -> bool) -> Script {
     let valid = |smaller: &Script| smaller.world.validate().is_ok();
     while let Some(smaller) = smaller(&script)

@@ -18,7 +18,7 @@ const CASES: u32 = 64;
 /// Checks a law, which bears the name of its test, on drawn scripts: the runner of the properties here, for one of your own.
 ///
 /// `PROPTEST_CASES` sets the number of cases, 64 by default. A script that fails is shrunk by proptest, and then loses
-/// part after part until it fails without none of those that are left.
+/// part after part until it needs each of those that are left to fail.
 ///
 /// ```should_panic
 /// use crm_chat_conformance::state_machine::check_law;

@@ -92,7 +92,7 @@ fn a_fault_is_shown_by_a_script_of_one_operation_in_an_empty_world() {
 
 /// What proptest leaves when a part could go only after a later one: whatever is drawn, one chat and one member are left.
 #[test]
-fn a_minimal_script_fails_without_none_of_its_parts() {
+fn a_minimal_script_needs_each_of_its_parts() {
     let has_member = |script: &Script| {
         let mut chats = script.world.chats.iter();
         chats.any(|chat| !chat.members.is_empty())
