@@ -127,7 +127,6 @@ mod tests {
     use crm_chat_domain::Store;
     use futures_lite::future::block_on;
 
-    use super::*;
     use crate::Sqlite;
 
     /// As if the rollback of the one before had failed.
