@@ -88,7 +88,8 @@ impl Store for Documents {
 }
 
 impl UnitOfWork for Copied {
-    // Also for a transaction that only read. Its copy is one state, so it could do without; it is simpler not to tell them apart.
+    // Also for a transaction that only read. Its copy is one state, so it could do without; it is simpler not to tell
+    // them apart.
     async fn commit(self) -> Result<(), StoreError> {
         if self.origin.replace(self.number, self.document) {
             Ok(())

@@ -87,10 +87,7 @@ pub fn d1_ids_are_told_apart<H: Harness>(lab: &Lab<H>) {
 fn is_explained<H: Harness>(subject: &Subject<'_, H>, model: &Model, numbers: [i64; 3]) {
     let [actor, of_deal, of_chat] = numbers;
     let asked = Removal::new(deal(of_deal), user(actor)).in_chat(chat(of_chat));
-    let request = Request::from(&asked);
-    let explained = subject.explained(subject.store(), user(actor), &request);
-    let expected = model.explain(user(actor), &request);
-    subject.same("the explanation", &expected, &explained);
+    subject.explains_as(model, user(actor), &Request::from(&asked));
 }
 
 /// Every edge is a user, a chat and a deal; the user owns the chat, may do everything there and nothing elsewhere. The

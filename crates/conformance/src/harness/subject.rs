@@ -162,6 +162,22 @@ impl<'l, H: Harness> Subject<'l, H> {
         }
     }
 
+    /// Checks that the first handle explains a request as the model does. Only what does not is in the account: it is
+    /// asked hundreds of times, and changes nothing.
+    #[track_caller]
+    pub(crate) fn explains_as(&self, model: &Model, actor: UserId, request: &Request) {
+        let expected = model.explain(actor, request);
+        let came = self.block_on(explain(&self.store, actor, request));
+        let came = came.and_then(|explanation| Explained::try_from(&explanation));
+        if came.as_ref().is_ok_and(|came| *came == expected) {
+            return;
+        }
+        let (id, request) = (id("user", actor.get()), written_request(request));
+        self.note(format!("explain(&store, {id}, &{request}).await;"));
+        let came = came.map_or_else(|error| error.report(), |came| format!("{came:?}"));
+        self.fail(&format!("the explanation: {expected:?}"), came)
+    }
+
     /// Makes a single change on a handle of its own, again and again while it ends in a *conflict*.
     pub fn edit(&self, edit: &Edit) {
         if let Err(rejection) = self.try_edit(edit) {

@@ -132,3 +132,38 @@ impl FromStr for Script {
         Ok(Self { world, operations })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remarks_are_not_read() {
+        let script = "// a remark\n{} // another\n\n    // and one\n\"dump\" //";
+        let read: Script = script.parse().expect("remarks are left out");
+        assert_eq!(read.to_string(), "{}\n\"dump\"");
+    }
+
+    /// A misspelt field is not an absent one: the script would hold for another reason.
+    #[test]
+    fn what_is_no_script_is_told_with_its_line() {
+        for (text, expected) in [
+            ("", "line 1: there is no world"),
+            (
+                "{}\n\n\"dumb\"",
+                "line 3: unknown variant `dumb`, expected one of `remove`, `remove_many`, `explain`, `edit`, `dump` (column 6)",
+            ),
+            (
+                "{}\n{\"remove\":{\"actor\":1,\"USER\":3}}",
+                "line 2: unknown field `USER`, expected one of `actor`, `CRM_ENTITY_TYPE`, `CRM_ENTITY`, `USER_ID`, `CHAT_ID`, `if_absent`",
+            ),
+            (
+                "{\"links\":[{\"entity\":{\"type\":\"deal\",\"id\":1},\"chat\":5}]}",
+                "line 1: `links[0].chat`: chat 5 is not listed in `chats`",
+            ),
+        ] {
+            let error = text.parse::<Script>().expect_err(text);
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}

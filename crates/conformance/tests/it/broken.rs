@@ -115,6 +115,16 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
         &["d1_dump_equals_what_was_loaded"],
     ),
     (
+        Flaw::NumberedFromElsewhere,
+        Pessimistic,
+        &["d1_dump_equals_what_was_loaded"],
+    ),
+    (
+        Flaw::MembersCut,
+        Pessimistic,
+        &["d1_dump_equals_what_was_loaded"],
+    ),
+    (
         Flaw::RecordWithoutTime,
         Pessimistic,
         &["o4_member_leaves_owner_stays"],
@@ -305,6 +315,19 @@ fn an_account_of_a_race_says_whether_the_sides_met() {
     let account = account(Flaw::LostUpdate, Optimistic, case);
     assert!(
         account.contains("// the two ran at once and met (at "),
+        "{account}"
+    );
+}
+
+#[test]
+fn an_account_of_a_case_that_never_ends_says_what_was_done() {
+    let account = account(Flaw::LockLeft, Pessimistic, "r8_cancelled_call");
+    let done = "let observer = harness.connect(&place).await;\n\
+                let store = Faulty::new(harness.connect(&place).await);\n\
+                store.inject(1, Fault::StallAfter(Gate::default()));\n";
+    assert!(account.contains(done), "{account}");
+    assert!(
+        account.contains("came: none within 4s: a lock was left"),
         "{account}"
     );
 }

@@ -106,8 +106,32 @@ async fn make(store: &Strict<Memory>, actor: i64, calls: &[Call]) -> Result<(), 
 }
 
 fn stops(actor: i64, calls: &[Call]) -> bool {
+    stop(actor, calls).is_some()
+}
+
+/// What a caller who is stopped is told.
+fn stop(actor: i64, calls: &[Call]) -> Option<String> {
     let store = strict_office();
-    catch_unwind(AssertUnwindSafe(|| block_on(make(&store, actor, calls)))).is_err()
+    let made = catch_unwind(AssertUnwindSafe(|| block_on(make(&store, actor, calls))));
+    let told = made.err()?.downcast::<String>();
+    Some(*told.expect("the panic is a text"))
+}
+
+#[test]
+fn whoever_is_stopped_is_told_what_was_due() {
+    let decided = [&right()[..8], &[Call::MessengerInstalled]].concat();
+    for (calls, due) in [
+        (
+            &[Call::Commit][..],
+            "MessengerInstalled; the call is Commit",
+        ),
+        (
+            &decided[..],
+            "the removal is decided, so Commit or another announcement; the call is MessengerInstalled",
+        ),
+    ] {
+        assert_eq!(stop(1, calls), Some(format!("expected: {due}")));
+    }
 }
 
 /// What comes after how many right calls.

@@ -106,10 +106,19 @@ impl Versions {
         if flaw == Some(Flaw::AlikeRecordsAreOne) {
             world.removals.dedup();
         }
-        let numbered = u64::try_from(world.removals.len()).expect("few");
+        if flaw == Some(Flaw::MembersCut) {
+            let chats = world.chats.iter_mut();
+            chats.for_each(|chat| chat.members.truncate(100));
+        }
+        let before = if flaw == Some(Flaw::NumberedFromElsewhere) {
+            1000
+        } else {
+            0
+        };
+        let numbered = before + u64::try_from(world.removals.len()).expect("few");
         let data = Data {
             world,
-            numbers: (1..=numbered).collect(),
+            numbers: (before + 1..=numbered).collect(),
             numbered,
             ..Data::default()
         };

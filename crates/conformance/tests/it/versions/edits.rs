@@ -1,6 +1,6 @@
 //! The single changes, made as the model makes them.
 
-use crm_chat_conformance::model::Model;
+use crm_chat_conformance::model::edited;
 use crm_chat_domain::{Edit, EditRejection, Remover, Snapshot};
 
 use super::{Flaw, Key};
@@ -44,9 +44,7 @@ pub(crate) fn apply(
 }
 
 fn model(world: &mut Snapshot, edit: &Edit) -> Result<(), EditRejection> {
-    let mut model = Model::new(world.clone());
-    model.edit(edit)?;
-    *world = model.world().clone();
+    *world = edited(world.clone(), edit)?;
     Ok(())
 }
 

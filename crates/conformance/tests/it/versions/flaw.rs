@@ -61,6 +61,10 @@ pub(crate) enum Flaw {
     ChangeWithoutRecord,
     /// Of two records that are alike one is kept.
     AlikeRecordsAreOne,
+    /// The numbers of loaded records do not begin at 1.
+    NumberedFromElsewhere,
+    /// Of a long list of members only the first hundred are kept.
+    MembersCut,
     /// A record bears no time.
     RecordWithoutTime,
     /// Records are numbered when they are written, not when they are committed.
