@@ -16,6 +16,7 @@ mod failure;
 mod import;
 mod lines;
 mod log;
+mod logging;
 mod remove;
 mod reply;
 mod serve;

@@ -1,6 +1,7 @@
 //! Where the store is.
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -19,6 +20,12 @@ impl StoreUrl {
     /// Names the store in a file.
     pub(crate) fn file(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    /// Reports whether the file's mode lets other users read, lock or change the store.
+    pub(crate) fn is_open_to_others(&self) -> bool {
+        let metadata = self.path.metadata();
+        metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
     }
 
     /// Opens the store, which must exist.

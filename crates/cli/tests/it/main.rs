@@ -6,6 +6,8 @@ mod credentials;
 mod documents;
 mod edits;
 mod kill;
+mod logging;
 mod place;
 mod serve;
+mod serving;
 mod usage;

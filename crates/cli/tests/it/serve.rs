@@ -2,10 +2,11 @@
 
 #![cfg(unix)]
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::process::{Child, ChildStdout, Command};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,117 +21,8 @@ use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
-use crate::place::{Place, WORLD};
-
-/// Where a server's log goes.
-const LOG: &str = "serve.log";
-
-/// After which a test that hangs has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A server of the program's.
-struct Serving {
-    child: Child,
-    /// Kept open: the program may still print.
-    _out: BufReader<ChildStdout>,
-    address: String,
-    curl: String,
-}
-
-impl Serving {
-    fn in_place(place: &Place) -> Self {
-        // A pipe that nobody reads would stop the server once it is full.
-        let log = File::create(place.path(LOG)).unwrap();
-        let mut program = place.program(["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = program.stderr(log).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let [mut first, mut curl] = [String::new(), String::new()];
-        out.read_line(&mut first).unwrap();
-        out.read_line(&mut curl).unwrap();
-        let address = first
-            .trim()
-            .rsplit_once('/')
-            .map(|(_, address)| address.to_owned());
-        let address = address.unwrap_or_else(|| panic!("no address in {first:?}"));
-        Self {
-            child,
-            _out: out,
-            address,
-            curl,
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-    }
-}
-
-/// So that a test that fails leaves no server behind.
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A connection that asks one thing after another.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    fn post(&mut self, path: &str, body: &Value) -> io::Result<(u16, Value)> {
-        self.send(path, &body.to_string())
-    }
-
-    fn send(&mut self, path: &str, body: &str) -> io::Result<(u16, Value)> {
-        let length = body.len();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        );
-        self.0
-            .get_mut()
-            .write_all(format!("{head}{body}").as_bytes())?;
-
-        let mut line = String::new();
-        self.0.read_line(&mut line)?;
-        let status = line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        let status = status.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let mut length = 0;
-        while line.trim() != "" {
-            line.clear();
-            self.0.read_line(&mut line)?;
-            if let Some(value) = line.strip_prefix("content-length: ") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut answer = vec![0; length];
-        self.0.read_exact(&mut answer)?;
-        Ok((
-            status,
-            serde_json::from_slice(&answer).unwrap_or(Value::Null),
-        ))
-    }
-}
-
-fn secret(place: &Place, user: i64) -> String {
-    place
-        .run(&format!("webhook add --user {user}"))
-        .succeeded()
-        .out
-        .trim()
-        .to_owned()
-}
+use crate::place::{Place, Ran, WORLD};
+use crate::serving::{Connection, LOG, PATIENCE, Serving, logged, secret};
 
 #[test]
 fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() {
@@ -149,8 +41,11 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
         let path = format!("/rest/{path}")
             .replace("USER", "1")
             .replace("SECRET", &secret);
-        let parameters: serde_json::Map<_, _> = serving
+        let filled = serving
             .curl
+            .replace("=DEAL", "=288")
+            .replace("=MEMBER", "=7");
+        let parameters: serde_json::Map<_, _> = filled
             .split(" -d ")
             .skip(1)
             .filter_map(|pair| pair.trim().split_once('='))
@@ -159,14 +54,12 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
         assert_eq!(parameters.len(), 3, "{}", serving.curl);
 
         let mut connection = Connection::open(&serving.address).unwrap();
-        let body = json!({"CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": 288, "USER_ID": 7});
-        let (status, answer) = connection.post(&path, &body).unwrap();
+        let (status, answer) = connection.post(&path, &Value::from(parameters)).unwrap();
         assert_eq!((status, &answer["result"]), (200, &json!(8773)), "{answer}");
         assert_eq!(place.log().last().unwrap()["user"], 7);
 
         serving.signal(signal);
-        let mut serving = serving;
-        assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+        assert_eq!(serving.wait().code(), Some(0));
         let log = fs::read_to_string(place.path(LOG)).unwrap();
         assert!(
             log.contains("code=\"OK\"") && log.contains("stopped"),
@@ -190,9 +83,15 @@ fn a_server_that_cannot_start_says_why() {
         .said("`crm-chat webhook add` creates the file");
     secret(&place, 1);
     place
-        .run("serve --listen nowhere")
+        .run("serve --listen 192.0.2.1:80")
         .ended(2)
-        .said("cannot listen at `nowhere`");
+        .said("cannot listen at `192.0.2.1:80`");
+    for address in ["nowhere", "18171", ":80", "127.0.0.1:", "127.0.0.1:http"] {
+        place
+            .run(&format!("serve --listen {address}"))
+            .ended(2)
+            .said("an address is HOST:PORT, such as `127.0.0.1:8080`");
+    }
     place
         .run("serve --tls-cert a.pem")
         .ended(2)
@@ -201,6 +100,141 @@ fn a_server_that_cannot_start_says_why() {
         .run("serve --tls-cert a.pem --tls-key b.pem")
         .ended(2)
         .said("cannot read certificates from `a.pem`");
+}
+
+#[test]
+fn curl_line_names_what_to_fill_in() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let serving = Serving::in_place(&place);
+    let expected = format!(
+        "curl 'http://{}/rest/USER/SECRET/imopenlines.crm.chat.user.delete' \
+         -d CRM_ENTITY_TYPE=deal -d CRM_ENTITY=DEAL -d USER_ID=MEMBER\n",
+        serving.address
+    );
+    assert_eq!(serving.curl, expected);
+}
+
+#[test]
+fn closed_standard_output_is_reported_at_start() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut program = place.program(["serve", "--listen", "127.0.0.1:0"]);
+    let ran = Ran::from(program.stdout(writer).output().unwrap()).ended(2);
+    ran.said("error: cannot print the address: Broken pipe");
+}
+
+#[test]
+fn hangup_does_not_end_the_server() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let serving = Serving::in_place(&place);
+    serving.signal("-HUP");
+    logged(&place, "nothing to reload");
+    let (status, _) = Connection::open(&serving.address)
+        .unwrap()
+        .get("/healthz")
+        .unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(serving.stop().code(), Some(0));
+}
+
+#[test]
+fn plain_http_on_a_public_address_is_warned_about() {
+    const WARNING: &str = "secrets are sent in plain text over the network";
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    for (address, warned) in [
+        ("0.0.0.0:0", true),
+        ("[::1]:0", false),
+        ("127.0.0.1:0", false),
+    ] {
+        let log = File::create(place.path(LOG)).unwrap();
+        let serving = Serving::start(place.program(["serve", "--listen", address]), log);
+        assert_eq!(serving.stop().code(), Some(0));
+        let log = fs::read_to_string(place.path(LOG)).unwrap();
+        assert_eq!(log.contains(WARNING), warned, "{address}: {log}");
+    }
+}
+
+#[test]
+fn store_that_other_users_can_read_is_warned_about() {
+    const WARNING: &str = "other users can read or lock the store";
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    for (mode, warned) in [(0o644, true), (0o660, true), (0o600, false)] {
+        fs::set_permissions(place.path("crm-chat.db"), Permissions::from_mode(mode)).unwrap();
+        let serving = Serving::in_place(&place);
+        assert_eq!(serving.stop().code(), Some(0));
+        let log = fs::read_to_string(place.path(LOG)).unwrap();
+        assert_eq!(log.contains(WARNING), warned, "{mode:o}: {log}");
+    }
+}
+
+#[test]
+fn log_level_decides_what_is_logged() {
+    let place = Place::holding(WORLD);
+    let secret = secret(&place, 1);
+    for (options, logged) in [
+        ("", true),
+        ("--log-level info", true),
+        ("--log-level debug", true),
+        ("--log-level warn", false),
+        ("--log-level error", false),
+    ] {
+        let serving = Serving::with(&place, options);
+        let mut connection = Connection::open(&serving.address).unwrap();
+        let path = format!("/rest/1/{secret}/server.time");
+        assert_eq!(connection.post(&path, &json!({})).unwrap().0, 200);
+        drop(connection);
+        assert_eq!(serving.stop().code(), Some(0));
+        let log = fs::read_to_string(place.path(LOG)).unwrap();
+        assert_eq!(log.contains("server.time"), logged, "{options}: {log}");
+    }
+    place
+        .run("serve --log-level loud")
+        .ended(2)
+        .said("error, warn, info, debug");
+}
+
+/// Starts a server whose soft limit of open files is low.
+#[cfg(target_os = "linux")]
+fn with_open_files(place: &Place, soft: u32, hard: Option<u32>) -> Serving {
+    let log = File::create(place.path(LOG)).unwrap();
+    let hard = hard.map_or(String::new(), |hard| format!("ulimit -Hn {hard} && "));
+    let script = format!("ulimit -Sn {soft} && {hard}exec \"$0\" serve --listen 127.0.0.1:0");
+    let program = place.program([]);
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(script).arg(program.get_program());
+    shell.current_dir(place.path("."));
+    Serving::start(shell, log)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let serving = with_open_files(&place, 128, None);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.child.id())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let limits: Vec<_> = line.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_ne!(limits[0], "128");
+    assert_eq!(limits[0], limits[1]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn low_hard_limit_of_open_files_is_warned_about() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let _serving = with_open_files(&place, 200, Some(200));
+    let log = logged(&place, "the limit of open files allows fewer connections");
+    assert!(log.contains("limit=200"), "{log}");
 }
 
 const DELETE: &str = "imopenlines.crm.chat.user.delete";
