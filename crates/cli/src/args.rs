@@ -43,11 +43,7 @@ pub(crate) enum Command {
     Demo,
     /// Replaces the store's content by a JSON document
     #[command(after_long_help = import::HELP)]
-    Import {
-        /// The document; `-` is standard input
-        #[arg(default_value = "-", value_parser = source())]
-        file: Source,
-    },
+    Import(import::Import),
     /// Prints the store's content as a JSON document
     #[command(after_long_help = export::HELP)]
     Export,
@@ -154,6 +150,6 @@ fn if_absent() -> impl TypedValueParser<Value = IfAbsent> {
     })
 }
 
-fn source() -> impl TypedValueParser<Value = Source> {
+pub(crate) fn source() -> impl TypedValueParser<Value = Source> {
     OsStringValueParser::new().map(Source::from)
 }

@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use clap::Parser;
-use crm_chat_domain::{LoadError, Snapshot, StoreError, StoreErrorKind};
+use crm_chat_domain::{LoadError, StoreError, StoreErrorKind};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
 use crate::args::Cli;
 use crate::console::{Console, wrap};
 use crate::failure::Failure;
+use crate::sample;
 use crate::store_url::StoreUrl;
-
-const WORLD: &str = include_str!("demo/world.json");
 
 const BEGINNING: &str = "\
 crm-chat removes a user from the chat of a CRM entity. Twelve rules are asked in
@@ -72,7 +71,7 @@ pub(crate) fn run(console: &mut Console<'_>) -> Result<(), Failure> {
 }
 
 fn load(path: &Path) -> Result<(), Failure> {
-    let world: Snapshot = serde_json::from_str(WORLD).expect("the demo's document is well formed");
+    let world = sample::snapshot();
     block_on(async { Sqlite::open(path).await?.load(world).await }).map_err(|error| match error {
         LoadError::Invalid(error) => Failure::input(error),
         LoadError::Store(error) => error.into(),

@@ -13,7 +13,8 @@ use crate::store_url::StoreUrl;
 pub(crate) const HELP: &str = r#"Each change is made in a transaction of its own. It says what shall be the
 case: made twice, it does no harm.
 
-Users (a kind is `human`, if left out, `bot` or `external`):
+Users (`active` is required; a kind is `human`, if left out, `bot` or
+`external`):
   {"add_user": {"id": 12, "active": true, "kind": "human"}}
   {"activate_user": {"user": 12}}
   {"deactivate_user": {"user": 12}}

@@ -3,53 +3,69 @@
 use std::fmt;
 use std::io::BufReader;
 
+use clap::Args;
 use crm_chat_domain::{LoadError, Snapshot};
 use futures_lite::future::block_on;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use crate::args::source;
 use crate::console::{Console, count, tame};
 use crate::failure::Failure;
+use crate::sample;
 use crate::source::Source;
 use crate::store_url::StoreUrl;
 
-pub(crate) const HELP: &str = r#"The document, in which every list may be missing:
-  {
-    "messenger_installed": true,
-    "users":    [{"id": 12, "active": true, "kind": "human"}],
-    "chats":    [{"id": 8773, "owner": 7, "members": [7, 12]}],
-    "links":    [{"entity": {"type": "deal", "id": 288}, "chat": 8773}],
-    "access":   [{"user": 1, "entity": {"type": "deal", "id": 288}}],
-    "removers": [{"user": 1, "chat": 8773}],
-    "removals": [{"chat": 8773, "user": 9, "actor": 1,
-                  "entity": {"type": "deal", "id": 288}, "new_owner": null,
-                  "recorded_at": "2026-11-22T09:12:41Z"}]
-  }
+pub(crate) const HELP: &str = concat!(
+    r#"The document, in which every list may be missing; this one is the sample:
 
-A kind of user is `human` (if left out), `bot` or `external`. Members stand in
-joining order, links and removals oldest first. `access` says who has access to
-which entity (rule 7), `removers` who may remove users from which chat (rule
+"#,
+    include_str!("sample.json"),
+    r#"
+A document may have two more keys, which `export` prints too:
+  "messenger_installed": true
+  "removals": [{"chat": 8773, "user": 9, "actor": 1,
+                "entity": {"type": "deal", "id": 288}, "new_owner": null,
+                "recorded_at": "2026-11-22T09:12:41Z"}]
+
+A kind of user is `human` (if left out), `bot` or `external`. Members are listed
+in joining order, links and removals oldest first. `access` lists who has access
+to which entity (rule 7), `removers` who may remove users from which chat (rule
 10). A document that breaks the rules is refused whole, and the place is named;
-the store then keeps what it held."#;
+the store then keeps what it held."#
+);
 
-pub(crate) fn run(
-    store: &StoreUrl,
-    file: &Source,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    let snapshot = read(file, console)?;
-    // Before the store is opened: a document that breaks the rules must not create one.
-    snapshot
-        .validate()
-        .map_err(|error| refused(file, &error.to_string()))?;
-    let summary = summary(&snapshot);
-    match block_on(store.open_or_create()?.load(snapshot)) {
-        Ok(()) => {
-            console.note(format_args!("imported {summary} into {store}"));
-            Ok(())
+#[derive(Args)]
+pub(crate) struct Import {
+    /// The document; `-` is standard input
+    #[arg(default_value = "-", value_parser = source())]
+    file: Source,
+    /// Imports the sample document
+    #[arg(long, conflicts_with = "file")]
+    sample: bool,
+}
+
+impl Import {
+    pub(crate) fn run(&self, store: &StoreUrl, console: &mut Console<'_>) -> Result<(), Failure> {
+        let snapshot = if self.sample {
+            sample::snapshot()
+        } else {
+            let snapshot = read(&self.file, console)?;
+            // Before the store is opened: a document that breaks the rules must not create one.
+            snapshot
+                .validate()
+                .map_err(|error| refused(&self.file, &error.to_string()))?;
+            snapshot
+        };
+        let summary = summary(&snapshot);
+        match block_on(store.open_or_create()?.load(snapshot)) {
+            Ok(()) => {
+                console.note(format_args!("imported {summary} into {store}"));
+                Ok(())
+            }
+            Err(LoadError::Invalid(error)) => Err(refused(&self.file, &error.to_string())),
+            Err(LoadError::Store(error)) => Err(error.into()),
         }
-        Err(LoadError::Invalid(error)) => Err(refused(file, &error.to_string())),
-        Err(LoadError::Store(error)) => Err(error.into()),
     }
 }
 

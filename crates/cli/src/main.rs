@@ -19,6 +19,7 @@ mod log;
 mod logging;
 mod remove;
 mod reply;
+mod sample;
 mod serve;
 mod source;
 mod store_url;
@@ -58,7 +59,7 @@ fn run(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
     let store = &cli.store;
     match &cli.command {
         Command::Demo => demo::run(console),
-        Command::Import { file } => import::run(store, file, console),
+        Command::Import(args) => args.run(store, console),
         Command::Export => export::run(store, console),
         Command::Edit { file } => edit::run(store, file, console),
         Command::Remove(args) => remove::run(store, args, console),
@@ -66,7 +67,7 @@ fn run(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Apply { file } => apply::run(store, file, console),
         Command::Log { after } => log::run(store, *after, console),
         Command::Serve(args) => args.run(store, console),
-        Command::Webhook(webhook) => webhook.run(console),
-        Command::Token(token) => token.run(console),
+        Command::Webhook(webhook) => webhook.run(store, console),
+        Command::Token(token) => token.run(store, console),
     }
 }

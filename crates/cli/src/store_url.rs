@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crm_chat_domain::{StoreError, Transaction, UserId, Work, transact_read};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
@@ -30,7 +31,7 @@ impl StoreUrl {
 
     /// Opens the store, which must exist.
     pub(crate) fn open(&self) -> Result<Sqlite, Failure> {
-        block_on(Sqlite::options().create(false).open(&self.path)).map_err(|error| {
+        self.try_open().map_err(|error| {
             let failure = Failure::from(error);
             if self.path.exists() {
                 failure
@@ -40,6 +41,15 @@ impl StoreUrl {
                 )
             }
         })
+    }
+
+    fn try_open(&self) -> Result<Sqlite, StoreError> {
+        block_on(Sqlite::options().create(false).open(&self.path))
+    }
+
+    /// Asks the store, which is not created, whether a user is active.
+    pub(crate) fn is_active(&self, user: UserId) -> Result<bool, StoreError> {
+        block_on(transact_read(&self.try_open()?, &IsActive(user)))
     }
 
     /// Opens the store; creates it if there is none.
@@ -53,6 +63,16 @@ impl StoreUrl {
                 _ => failure,
             }
         })
+    }
+}
+
+struct IsActive(UserId);
+
+impl<T: Transaction> Work<T> for IsActive {
+    type Output = bool;
+
+    async fn run(&self, tx: &mut T) -> Result<bool, StoreError> {
+        tx.is_active(self.0).await
     }
 }
 

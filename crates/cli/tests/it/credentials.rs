@@ -7,7 +7,7 @@ use crm_chat_rest::{Credentials, CredentialsError, Grant, SqliteCredentials};
 use futures_lite::future::block_on;
 use serde_json::Value;
 
-use crate::place::{Place, Ran};
+use crate::place::{Place, Ran, WORLD};
 
 const FILE: &str = "crm-chat-credentials.db";
 
@@ -131,6 +131,49 @@ fn a_list_shows_all_but_the_secrets() {
 }
 
 #[test]
+fn credentials_without_a_scope_can_be_issued() {
+    let place = Place::empty();
+    let secret = secret(place.run("webhook add --user 7 --scope="));
+    let grant = webhook(&place.path(FILE), 7, &secret).unwrap();
+    assert_eq!(scopes(&grant), [] as [&str; 0]);
+}
+
+#[test]
+fn user_who_cannot_call_is_warned_about() {
+    let place = Place::holding(WORLD);
+    for kind in ["webhook", "token"] {
+        for user in [40, 99] {
+            let ran = place.run(&format!("{kind} add --user {user}")).succeeded();
+            let warning = format!(
+                "warning: user {user} is not an active user of sqlite:crm-chat.db: calls are \
+                 answered `authorization_error`\nhint: pass {{\"add_user\": {{\"id\": {user}, \
+                 \"active\": true}}}} to `crm-chat edit`"
+            );
+            secret(ran.said(&warning));
+        }
+        let ran = place.run(&format!("{kind} add --user 1"));
+        assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+    }
+    // The hint is right.
+    let added = r#"{"add_user": {"id": 99, "active": true}}"#;
+    place.feed("edit", added).succeeded();
+    let ran = place.run("webhook add --user 99");
+    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+}
+
+#[test]
+fn user_is_not_looked_up_in_a_store_that_cannot_be_opened() {
+    let place = Place::empty();
+    place.write("notes.txt", "not a database");
+    for store in ["sqlite:none.db", "sqlite:notes.txt"] {
+        let ran = place.run(&format!("webhook add --user 1 --store {store}"));
+        let note = format!("note: user 1 was not looked up in {store}: ");
+        secret(ran.said(&note));
+    }
+    assert!(!place.path("none.db").exists());
+}
+
+#[test]
 fn what_is_not_there_cannot_be_revoked() {
     let place = Place::empty();
     secret(place.run("webhook add --user 7"));
@@ -156,8 +199,15 @@ fn bad_usage_is_explained_and_changes_nothing() {
         ("webhook", "Usage: crm-chat webhook"),
         ("webhook add", "--user <N>"),
         ("webhook add --user -5", "from 1 to 9223372036854775807"),
-        ("webhook add --user 1 --scope=", "--scope <SCOPE>"),
-        ("webhook add --user 1 --scope a,,b", "--scope <SCOPE>"),
+        ("webhook add --user 1 --scope a,,b", "--scope <SCOPES>"),
+        (
+            "webhook add --user 1 --scope imopenlines,im!",
+            "a scope consists of letters, digits, `_` and `.`",
+        ),
+        (
+            "token add --user 1 --scope crm --scope ä",
+            "--scope <SCOPES>",
+        ),
         (
             "webhook revoke token:1",
             "a webhook is named by its number, as `3` or `webhook:3`",

@@ -67,6 +67,34 @@ fn an_import_replaces_everything_and_tells_what() {
     assert_eq!(place.content()["messenger_installed"], Value::Bool(true));
 }
 
+/// The document that begins at the first `{` after a text.
+fn document_after(page: &str, text: &str) -> Value {
+    let (_, rest) = page.split_once(text).unwrap();
+    let start = rest.find('{').unwrap();
+    let mut documents = serde_json::Deserializer::from_str(&rest[start..]).into_iter();
+    documents.next().unwrap().unwrap()
+}
+
+#[test]
+fn sample_is_the_document_of_the_help_and_of_the_readme() {
+    let sample = Place::empty();
+    sample
+        .run("import --sample")
+        .succeeded()
+        .said("imported 6 users, 1 chat with 4 members");
+    let help = sample.run("import --help").succeeded().out;
+    let readme = std::fs::read_to_string("../../README.md").unwrap();
+    for (page, text) in [(help, "the sample:"), (readme, "let world: Snapshot")] {
+        let document = document_after(&page, text);
+        let shown = Place::holding(&document.to_string());
+        assert_eq!(shown.content(), sample.content(), "{page}");
+    }
+    sample
+        .run("import --sample -")
+        .ended(2)
+        .said("cannot be used with");
+}
+
 #[test]
 fn a_broken_document_is_refused_at_its_place_and_changes_nothing() {
     let cases: &[(&[u8], &str)] = &[

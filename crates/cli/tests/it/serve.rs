@@ -45,12 +45,7 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
             .curl
             .replace("=DEAL", "=288")
             .replace("=MEMBER", "=7");
-        let parameters: serde_json::Map<_, _> = filled
-            .split(" -d ")
-            .skip(1)
-            .filter_map(|pair| pair.trim().split_once('='))
-            .map(|(name, value)| (name.to_owned(), json!(value)))
-            .collect();
+        let parameters = parameters(&filled);
         assert_eq!(parameters.len(), 3, "{}", serving.curl);
 
         let mut connection = Connection::open(&serving.address).unwrap();
@@ -67,6 +62,41 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
         );
         assert!(!log.contains(&secret), "{log}");
     }
+}
+
+/// What a curl line passes by `-d`.
+fn parameters(curl: &str) -> serde_json::Map<String, Value> {
+    let pairs = curl.split(" -d ").skip(1);
+    pairs
+        .filter_map(|pair| pair.trim().split_once('='))
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
+}
+
+#[test]
+fn first_steps_of_the_readme_work_as_written() {
+    let readme = fs::read_to_string("../../README.md").unwrap();
+    let (_, steps) = readme.split_once("crm-chat import --sample\n").unwrap();
+    let (steps, _) = steps.split_once("```").unwrap();
+    let (_, curl) = steps.split_once("curl ").unwrap();
+    let curl = curl.replace("\\\n", "");
+    assert!(
+        steps.contains("SECRET=$(crm-chat webhook add --user 1)\n"),
+        "{steps}"
+    );
+    assert!(steps.contains("\ncrm-chat serve &\n"), "{steps}");
+
+    let place = Place::empty();
+    place.run("import --sample").succeeded();
+    let secret = secret(&place, 1);
+    let serving = Serving::in_place(&place);
+    let path = curl.split('"').nth(1).unwrap().replace("$SECRET", &secret);
+    let path = path.strip_prefix("http://127.0.0.1:8080").unwrap();
+    let mut connection = Connection::open(&serving.address).unwrap();
+    let (status, answer) = connection
+        .post(path, &Value::from(parameters(&curl)))
+        .unwrap();
+    assert_eq!((status, &answer["result"]), (200, &json!(8773)), "{answer}");
 }
 
 #[test]
