@@ -32,7 +32,7 @@ fn write_at(path: &Path, offset: u64, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
-const NO_DATABASE: &str = "it is no SQLite database, or its header is damaged";
+const NO_DATABASE: &str = "not a SQLite database, or its header is damaged";
 const FOREIGN: &str = "it is a SQLite database of another program";
 
 #[test]
@@ -257,7 +257,7 @@ fn what_is_read_only_is_unavailable_and_left_as_it_is() {
 fn read_only_is_unavailable(folder: &Path) {
     let file = folder.join("store.db");
     let before = fs::read(&file).unwrap();
-    let read_only = "it is read-only, and a store is written to";
+    let read_only = "it is read-only, and must be writable";
     let no_journal = "its folder cannot be written, and the journal lies beside the file";
     for (file_mode, folder_mode, because) in [
         (0o444, 0o755, read_only),

@@ -148,8 +148,14 @@ fn a_missing_file_is_created_only_if_asked() {
     assert_eq!(place.content(), []);
     drop(place.create());
     block_on(SqliteCredentials::open(place.file())).unwrap();
-    // An empty file holds no credentials yet, and is nobody else's.
     fs::write(place.file(), "").unwrap();
+    let error = block_on(SqliteCredentials::open(place.file())).unwrap_err();
+    assert!(
+        error.report().ends_with("the file is empty"),
+        "{}",
+        error.report()
+    );
+    drop(place.create());
     block_on(SqliteCredentials::open(place.file())).unwrap();
 }
 
@@ -185,7 +191,7 @@ const FOREIGN: &str = "it is a SQLite database, but holds no credentials of this
 
 #[test]
 fn what_holds_no_credentials_is_refused_and_left_as_it_is() {
-    let damaged = "it is no SQLite database, or its header is damaged";
+    let damaged = "not a SQLite database, or its header is damaged";
     for content in ["x", "{\"users\": []}", &"SQLite".repeat(100)] {
         let place = Place::new();
         fs::write(place.file(), content).unwrap();
