@@ -6,7 +6,7 @@ use crm_chat_domain::{IfAbsent, Input, InvalidEntity, Request, UserId};
 
 use crate::source::Source;
 use crate::store_url::StoreUrl;
-use crate::{apply, credentials, edit, explain, export, import, serve};
+use crate::{apply, backup, credentials, edit, explain, export, import, log, serve};
 
 /// Removes users from the chats of CRM entities, explains why it would or would not, and keeps the store
 #[derive(Parser)]
@@ -33,7 +33,7 @@ Answers go to standard output, everything else to standard error.
 
 Exit status:
   0  done
-  1  refused: the code and its description are on standard error
+  1  refused: the reason is on standard error
   2  bad usage, or unreadable input
   3  the store failed";
 
@@ -41,7 +41,7 @@ Exit status:
 pub(crate) enum Command {
     /// Shows a removal, a refusal and an explanation in a temporary store
     Demo,
-    /// Replaces the store's content by a JSON document
+    /// Fills the store from a JSON document
     #[command(after_long_help = import::HELP)]
     Import(import::Import),
     /// Prints the store's content as a JSON document
@@ -67,18 +67,12 @@ pub(crate) enum Command {
         #[arg(default_value = "-", value_parser = source())]
         file: Source,
     },
-    /// Prints the removal log as JSON lines
-    #[command(after_long_help = crate::log::HELP)]
-    Log {
-        /// Only the records with a higher sequence number
-        #[arg(
-            long,
-            value_name = "N",
-            default_value_t = 0,
-            allow_hyphen_values = true
-        )]
-        after: u64,
-    },
+    /// Prints the removal log as JSON lines, or prunes it
+    #[command(after_long_help = log::HELP)]
+    Log(log::Log),
+    /// Copies the store, the credentials or both, while they are in use
+    #[command(after_long_help = backup::HELP)]
+    Backup(backup::Backup),
     /// Serves the REST method over HTTP
     #[command(after_long_help = serve::HELP)]
     Serve(serve::Serve),

@@ -1,5 +1,6 @@
 //! `webhook` and `token`: issue, list and revoke what callers of the server present.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -256,6 +257,12 @@ fn revoke(file: &CredentialsFile, kind: CredentialKind, id: &CredentialId) -> Re
     }
     let refused = Failure::refused(format_args!("there is no {id}"));
     Err(refused.with_hint(format!("`crm-chat {kind} list` names them all")))
+}
+
+impl fmt::Display for CredentialsFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.path.display())
+    }
 }
 
 impl CredentialsFile {

@@ -6,6 +6,7 @@
 
 mod apply;
 mod args;
+mod backup;
 mod console;
 mod credentials;
 mod demo;
@@ -65,7 +66,8 @@ fn run(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Remove(args) => remove::run(store, args, console),
         Command::Explain(args) => explain::run(store, args, console),
         Command::Apply { file } => apply::run(store, file, console),
-        Command::Log { after } => log::run(store, *after, console),
+        Command::Log(args) => args.run(store, console),
+        Command::Backup(args) => args.run(store, console),
         Command::Serve(args) => args.run(store, console),
         Command::Webhook(webhook) => webhook.run(store, console),
         Command::Token(token) => token.run(store, console),

@@ -75,7 +75,10 @@ fn import_stopped_at_any_time_keeps_the_old_or_the_new() {
             let place = Place::holding(WORLD);
             let before = place.export();
             place.write("big.json", &after);
-            let mut import = place.program(["import", "big.json"]).spawn().unwrap();
+            let mut import = place
+                .program(["import", "--replace", "big.json"])
+                .spawn()
+                .unwrap();
             thread::sleep(Duration::from_millis(pause));
             // It may be through already.
             let _ = Command::new("kill")
@@ -114,7 +117,7 @@ fn import_stopped_while_it_creates_leaves_none_or_an_empty_or_the_new() {
                 "after {pause} ms: {content}"
             );
         }
-        place.feed("import", WORLD).succeeded();
+        place.feed("import --replace", WORLD).succeeded();
         assert_eq!(place.content(), new);
     }
 }

@@ -2,10 +2,12 @@
 
 mod answers;
 mod apply;
+mod backup;
 mod credentials;
 mod documents;
 mod edits;
 mod kill;
+mod log;
 mod logging;
 mod place;
 mod serve;
