@@ -117,12 +117,13 @@ impl DatabaseFile {
     }
 
     fn connect(&self) -> Result<Connection, StoreError> {
+        self.verify()?;
         // The URI flag is for backups, which name their target by one. The path is absolute and is never taken for one.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(failed(OPEN))?;
-        // After the file is open: it may have been replaced just before.
+        // Once more, since the file may have been replaced just before it was opened.
         self.verify()?;
         // Before the first statement, which would create the journal.
         if connection.is_readonly("main").map_err(failed(OPEN))? {

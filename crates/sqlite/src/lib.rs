@@ -181,15 +181,11 @@ impl Sqlite {
         let path = path.as_ref().to_owned();
         let operation = format!("back up the store to `{}`", path.display());
         let adapt = |copy: &Connection| log::begin_epoch(copy).map_err(failed("begin an epoch"));
-        let copied = match &self.readers {
-            Some(readers) => {
-                let readers = Arc::clone(readers);
-                unblock(move || readers.file().backup(&path, adapt)).await
-            }
-            None => {
-                let connection = self.connection.lock_arc().await;
-                unblock(move || backup(&connection, &SCHEMA, &path, adapt)).await
-            }
+        let copied = if let Some(readers) = self.readers.clone() {
+            unblock(move || readers.file().backup(&path, adapt)).await
+        } else {
+            let connection = self.connection.lock_arc().await;
+            unblock(move || backup(&connection, &SCHEMA, &path, adapt)).await
         };
         copied.map_err(|error| error.with_operation(operation))
     }

@@ -49,16 +49,13 @@ impl Readers {
             pool: Arc::clone(self),
         };
         let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let pool = Arc::clone(self);
-                // Without a busy timeout: a session waits asynchronously.
-                let opened = unblock(move || pool.file.open_reader(Duration::ZERO)).await?;
-                Arc::new(async_lock::Mutex::new(opened))
-            }
-        };
-        Ok((connection, loan))
+        if let Some(connection) = idle {
+            return Ok((connection, loan));
+        }
+        let pool = Arc::clone(self);
+        // Without a busy timeout: a session waits asynchronously.
+        let opened = unblock(move || pool.file.open_reader(Duration::ZERO)).await?;
+        Ok((Arc::new(async_lock::Mutex::new(opened)), loan))
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Shared>> {

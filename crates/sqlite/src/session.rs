@@ -195,10 +195,13 @@ const BEGIN: &str = "begin a transaction";
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use crm_chat_domain::Store;
     use futures_lite::future::block_on;
+    use rusqlite::ffi;
 
-    use crate::Sqlite;
+    use super::*;
 
     /// As if the rollback of the one before had failed.
     #[test]
@@ -212,6 +215,48 @@ mod tests {
             let told = "cannot begin a transaction: unexpected failure: cannot start a transaction within a transaction (code 1)";
             assert_eq!(error.report(), told);
             assert!(store.begin().await.is_ok());
+        });
+    }
+
+    /// A recovery after a crash takes moments, and BEGIN of a read does not wait for it: it takes no lock yet.
+    #[test]
+    fn first_read_of_a_transaction_waits_for_a_recovery() {
+        block_on(async {
+            let store = Sqlite::open_in_memory().await.unwrap();
+            for (timeout, attempts) in [(Duration::from_secs(5), Some(3)), (Duration::ZERO, None)] {
+                let wait = Wait::new(timeout);
+                let session = Session::connect(&store, Purpose::Reading).await.unwrap();
+                let attempt = Cell::new(0);
+                let read = |_: &Connection| {
+                    attempt.set(attempt.get() + 1);
+                    if attempt.get() < 3 {
+                        let busy = ffi::Error::new(ffi::SQLITE_BUSY_RECOVERY);
+                        return Err(rusqlite::Error::SqliteFailure(busy, None));
+                    }
+                    Ok(attempt.get())
+                };
+                let read = wait.until_free(session, read).await;
+                match attempts {
+                    Some(expected) => assert_eq!(read.unwrap().1, expected),
+                    None => assert_eq!(read.unwrap_err().kind(), StoreErrorKind::Unavailable),
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn reader_that_is_dropped_is_used_again() {
+        let directory = tempfile::tempdir().unwrap();
+        block_on(async {
+            let store = Sqlite::open(directory.path().join("store.db"))
+                .await
+                .unwrap();
+            let session = Session::begin(&store, Purpose::Reading).await.unwrap();
+            session.pragma_update(None, "cache_size", 77).unwrap();
+            drop(session);
+            let session = Session::begin(&store, Purpose::Reading).await.unwrap();
+            let size = session.pragma_query_value(None, "cache_size", |row| row.get(0));
+            assert_eq!(size, Ok(77));
         });
     }
 }

@@ -6,6 +6,7 @@ mod backup;
 mod credentials;
 mod documents;
 mod edits;
+mod io_faults;
 mod kill;
 mod log;
 mod logging;

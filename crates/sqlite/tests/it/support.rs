@@ -45,11 +45,41 @@ impl Place {
         let entries = fs::read_dir(self.folder()).unwrap();
         let mut content: Vec<_> = entries
             .map(|entry| entry.unwrap().path())
-            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .map(|path| (path.clone(), read(&path)))
             .collect();
         content.sort();
         content
     }
+}
+
+/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds on it.
+pub(crate) fn read(path: &Path) -> Vec<u8> {
+    let output = Command::new("cat").arg(path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+/// Copies a file in another process, for the same reason.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
+
+/// Checks whether a command is installed; if not, a test that needs it is to be skipped.
+///
+/// # Panics
+/// If it is not installed and `CI` is `true`.
+pub(crate) fn installed(command: &str) -> bool {
+    let installed = Command::new(command).arg("--version").output().is_ok();
+    let problem = format!("`{command}` is not installed");
+    assert!(
+        installed || std::env::var("CI").as_deref() != Ok("true"),
+        "{problem}"
+    );
+    if !installed {
+        eprintln!("skipped: {problem}");
+    }
+    installed
 }
 
 pub(crate) fn user(id: i64) -> UserId {

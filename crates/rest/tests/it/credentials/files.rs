@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crm_chat_domain::{StoreError, StoreErrorKind};
 use crm_chat_rest::{CredentialKind, CredentialStore, SqliteCredentials};
@@ -40,11 +41,18 @@ impl Place {
         let mut content: Vec<_> = fs::read_dir(&self.0)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .map(|path| (path.clone(), read(&path)))
             .collect();
         content.sort();
         content
     }
+}
+
+/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds on it.
+fn read(path: &Path) -> Vec<u8> {
+    let output = Command::new("cat").arg(path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
 }
 
 #[test]
