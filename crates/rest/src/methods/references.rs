@@ -29,7 +29,7 @@ fn replace(text: &str, results: &[(String, Json)]) -> String {
     while let Some(start) = rest.find(START) {
         let (before, reference) = rest.split_at(start);
         replaced.push_str(before);
-        let Keys { keys, length, .. } = Keys::read(reference);
+        let Reference { keys, length, .. } = Reference::read(reference);
         if let Some(value) = look_up(&keys, results) {
             replaced.push_str(&value);
             rest = &reference[length..];
@@ -41,8 +41,8 @@ fn replace(text: &str, results: &[(String, Json)]) -> String {
     replaced + rest
 }
 
-/// The keys that follow a `$result`.
-struct Keys<'a> {
+/// A `$result` with the keys that follow it.
+struct Reference<'a> {
     keys: Vec<&'a str>,
     /// The length of the reference, its keys included.
     length: usize,
@@ -50,7 +50,7 @@ struct Keys<'a> {
     scanned: usize,
 }
 
-impl<'a> Keys<'a> {
+impl<'a> Reference<'a> {
     /// Reads as many `[key]` as follow the `$result` at the beginning of `reference`.
     ///
     /// A key ends at the first bracket of either kind. So the search from one `$result[` never passes the
@@ -146,7 +146,7 @@ mod tests {
     /// Counts the bytes searched if no reference leads anywhere, which is the worst case.
     fn scanned(text: &str) -> usize {
         let starts = text.match_indices(START);
-        let scanned = starts.map(|(start, _)| Keys::read(&text[start..]).scanned);
+        let scanned = starts.map(|(start, _)| Reference::read(&text[start..]).scanned);
         scanned.sum()
     }
 
