@@ -73,6 +73,12 @@ impl Log {
         panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
         Ok(Self(buffer))
     }
+
+    /// Returns a function that counts the lines lost so far.
+    pub(crate) fn lost_lines(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let buffer = Arc::clone(&self.0);
+        move || buffer.lost.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Log {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use crm_chat_rest::{Options, Server, SqliteCredentials, Tls, stop_signal};
+use crm_chat_rest::{ExternalMetric, Options, Server, SqliteCredentials, Tls, stop_signal};
 use crm_chat_sqlite::Sqlite;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -75,11 +75,14 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| unusable(&error))?;
-        let _log = Log::start(self.log_level).map_err(|error| unusable(&error))?;
+        let log = Log::start(self.log_level).map_err(|error| unusable(&error))?;
         if store.is_open_to_others() {
             tracing::warn!(%store, "other users can read or lock the store; use `chmod 600`");
         }
-        runtime.block_on(self.serve(opened, credentials, tls, console))
+        let mut options = Options::default();
+        options.rate_limit = self.rate_limit;
+        options.metrics = vec![lost_lines(&log), wal_bytes(&opened)];
+        runtime.block_on(self.serve(opened, credentials, tls, options, console))
     }
 
     async fn serve(
@@ -87,10 +90,9 @@ impl Serve {
         store: Sqlite,
         credentials: SqliteCredentials,
         tls: Option<Tls>,
+        options: Options,
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
-        let mut options = Options::default();
-        options.rate_limit = self.rate_limit;
         open_files::raise_limit(options.max_connections);
         let stop = stop_signal().map_err(|error| unusable(&error))?;
         let hangup = signal(SignalKind::hangup()).map_err(|error| unusable(&error))?;
@@ -114,6 +116,17 @@ impl Serve {
         server.run(stop).await;
         Ok(())
     }
+}
+
+fn lost_lines(log: &Log) -> ExternalMetric {
+    let help = "Log lines lost because they could not be written in time";
+    ExternalMetric::counter("log_lines_lost", help, log.lost_lines())
+}
+
+fn wal_bytes(store: &Sqlite) -> ExternalMetric {
+    let store = store.clone();
+    let help = "Bytes in the journal of the store";
+    ExternalMetric::gauge("store_wal_bytes", help, move || store.wal_bytes())
 }
 
 /// Handles SIGHUP, which would end the process otherwise.

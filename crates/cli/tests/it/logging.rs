@@ -5,11 +5,12 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::place::{Place, WORLD};
-use crate::serving::{Connection, Serving, secret};
+use crate::serving::{Connection, PATIENCE, Serving, secret};
 
 const DELETE: &str = "imopenlines.crm.chat.user.delete";
 
@@ -64,7 +65,7 @@ fn removals_are_answered_after_the_reader_of_the_log_has_left() {
 }
 
 #[test]
-fn calls_are_answered_while_the_log_is_not_read_and_lost_lines_are_reported() {
+fn calls_are_answered_while_the_log_is_not_read_and_lost_lines_are_counted() {
     const CALLS: usize = 2000;
     /// Together they log far more than a pipe and the program's buffer hold.
     const BATCHES: usize = 400;
@@ -89,6 +90,11 @@ fn calls_are_answered_while_the_log_is_not_read_and_lost_lines_are_reported() {
             .unwrap();
         assert_eq!(status, 200, "{answer}");
     }
+
+    // Once the buffer is full, each line is lost at once.
+    let (status, metrics) = connection.get("/metrics").unwrap();
+    assert_eq!(status, 200);
+    assert!(figure(&metrics, "crm_chat_log_lines_lost_total") > 0);
 
     // Once it is read, the log says that lines are missing.
     let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
@@ -115,4 +121,38 @@ fn server_stops_while_its_log_is_not_read() {
     assert_eq!(status, 200);
     assert_eq!(serving.stop().code(), Some(0));
     drop(reader);
+}
+
+/// Reads a figure from the text of `/metrics`.
+fn figure(metrics: &str, name: &str) -> u64 {
+    let mut lines = metrics.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = value.unwrap_or_else(|| panic!("no {name} in {metrics}"));
+    value.parse().unwrap()
+}
+
+#[test]
+fn figures_count_lost_lines_and_the_bytes_of_the_journal() {
+    let place = Place::holding(WORLD);
+    let secret = secret(&place, 1);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let serving = Serving::logging_to(&place, full);
+    let mut connection = Connection::open(&serving.address).unwrap();
+    let path = format!("/rest/1/{secret}/{DELETE}");
+    let body = json!({"CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": 288, "USER_ID": 7});
+    assert_eq!(connection.post(&path, &body).unwrap().0, 200);
+
+    // A line is lost once writing it has failed, which may be after the answer.
+    let began = Instant::now();
+    let metrics = loop {
+        let (_, metrics) = connection.get("/metrics").unwrap();
+        if figure(&metrics, "crm_chat_log_lines_lost_total") > 0 {
+            break metrics;
+        }
+        assert!(began.elapsed() < PATIENCE, "no lost line in {metrics}");
+        thread::sleep(Duration::from_millis(5));
+    };
+    let journal = place.path("crm-chat.db-wal").metadata().unwrap().len();
+    assert!(journal > 0);
+    assert_eq!(figure(&metrics, "crm_chat_store_wal_bytes"), journal);
 }
