@@ -13,4 +13,5 @@ mod logging;
 mod place;
 mod serve;
 mod serving;
+mod two_servers;
 mod usage;
