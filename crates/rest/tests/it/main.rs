@@ -7,6 +7,7 @@ mod fuzz;
 mod golden;
 mod log;
 mod openapi;
+mod reading;
 mod secrecy;
 mod server;
 mod support;

@@ -87,8 +87,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         } else {
             "GET"
         };
-        let head =
-            format!("{verb} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n");
+        let head = format!(
+            "{verb} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n"
+        );
         self.0.write_all(head.as_bytes()).await?;
         self.0.write_all(body).await?;
         self.0.flush().await
