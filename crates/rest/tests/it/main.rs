@@ -1,5 +1,6 @@
 //! What the server and its credentials must do.
 
+mod activity;
 mod batches;
 mod credentials;
 mod failing;
