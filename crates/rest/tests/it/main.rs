@@ -8,6 +8,7 @@ mod fuzz;
 mod golden;
 mod log;
 mod openapi;
+mod readiness;
 mod reading;
 mod secrecy;
 mod server;
