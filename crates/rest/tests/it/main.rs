@@ -6,6 +6,7 @@ mod credentials;
 mod failing;
 mod fuzz;
 mod golden;
+mod headers;
 mod log;
 mod openapi;
 mod readiness;
