@@ -14,3 +14,4 @@ mod reading;
 mod secrecy;
 mod server;
 mod support;
+mod telemetry;
