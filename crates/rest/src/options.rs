@@ -21,7 +21,8 @@ pub struct Options {
     /// The number of bytes that all bodies may take together, from their arrival until their requests are
     /// answered; 64 MiB. An eighth of it is for bodies whose head has no credentials, the rest for all others, so
     /// that neither crowd out the other. Where there is no room, the body that has been arriving for longest is
-    /// given up and answered `OVERLOAD_LIMIT`.
+    /// given up and answered `OVERLOAD_LIMIT`. Each of the two shares should have room for several bodies of the
+    /// greatest length.
     pub max_reading_bytes: usize,
     /// The time in which a body must arrive; 10 seconds.
     pub body_timeout: Duration,
