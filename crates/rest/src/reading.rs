@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The share of callers who are unknown while their bodies arrive, as a fraction of all: one in so many bytes.
+/// The share of callers who are unknown while their bodies arrive, as a fraction of all: one in so
+/// many bytes.
 const UNKNOWN_SHARE: usize = 8;
 
 /// The two pools of bytes from which bodies are read.
@@ -26,7 +27,8 @@ impl ReadingBudget {
         }
     }
 
-    /// Returns the number of bodies that are arriving, and of the bytes held by these and by calls at work.
+    /// Returns the number of bodies that are arriving, and of the bytes held by these and by calls
+    /// at work.
     pub(crate) fn usage(&self) -> (usize, usize) {
         let [known, unknown] = [&self.known, &self.unknown].map(|pool| {
             let state = pool.lock();
@@ -115,8 +117,9 @@ impl State {
         }
     }
 
-    /// Makes room by giving up bodies that began before `number`, the oldest first. Those who send slowly are
-    /// given up, and a full pool does not keep others out. Returns whether there is room; if not, none is given up.
+    /// Makes room by giving up bodies that began before `number`, the oldest first. Those who send
+    /// slowly are given up, and a full pool does not keep others out. Returns whether there is
+    /// room; if not, none is given up.
     fn make_room(&mut self, number: u64, more: usize, capacity: usize) -> bool {
         let mut missing = (self.used + more).saturating_sub(capacity);
         let mut oldest = Vec::new();
