@@ -51,8 +51,7 @@ pub struct Options {
     pub trust_forwarded: bool,
     /// Figures of the embedding program, shown by `/metrics` among the others; none.
     pub metrics: Vec<ExternalMetric>,
-    /// How many connections a server keeps open; 4096. Further ones wait to be accepted. A router
-    /// has none.
+    /// How many connections a server keeps open; 4096. Further ones wait to be accepted. A router has none.
     pub max_connections: usize,
     /// How long a server that stops waits for the answers to what it accepted; 10 seconds.
     pub grace: Duration,
