@@ -12,7 +12,6 @@ use axum::Router;
 use axum::routing::get;
 use crm_chat_conformance::faults::{Fault, Faulty, Gate};
 use crm_chat_domain::{Snapshot, Store};
-use crm_chat_memory::Memory;
 use crm_chat_rest::{MemoryCredentials, Options, Server, Tls};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value as Json, json};
@@ -83,8 +82,14 @@ impl Client<TcpStream> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn send(&mut self, path: &str, headers: &str, body: &[u8]) -> io::Result<()> {
         let length = body.len();
-        let head =
-            format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n");
+        let verb = if path.starts_with("/rest") {
+            "POST"
+        } else {
+            "GET"
+        };
+        let head = format!(
+            "{verb} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n"
+        );
         self.0.write_all(head.as_bytes()).await?;
         self.0.write_all(body).await?;
         self.0.flush().await
@@ -415,23 +420,4 @@ async fn a_router_serves_under_a_path_of_another_service() {
         outer.get("/crm/nope").await.body["error"],
         "ERROR_METHOD_NOT_FOUND"
     );
-}
-
-#[tokio::test]
-async fn readiness_asks_the_store_and_liveness_does_not() {
-    let store: Faulty<Memory> = Faulty::new(memory(&world()).await);
-    let server = Running::over(store.clone(), Options::default(), None).await;
-    let mut client = server.connect().await;
-    for (path, calls) in [("/healthz", 0), ("/readyz", 3)] {
-        assert_eq!(client.ask(path).await.expect("an answer").0, 200);
-        assert_eq!(store.calls().len(), calls, "{path}");
-    }
-    store.inject(
-        1,
-        Fault::Before(crm_chat_domain::StoreErrorKind::Unavailable),
-    );
-    assert_eq!(client.ask("/readyz").await.expect("an answer").0, 503);
-    assert_eq!(client.ask("/healthz").await.expect("an answer").0, 200);
-    store.inject(1, Fault::StallBefore(Gate::default()));
-    assert_eq!(soon(client.ask("/readyz")).await.expect("an answer").0, 503);
 }
