@@ -33,37 +33,31 @@ pub fn backup(
         _ => unwritable(error),
     })?;
     let partial = with_suffix(&path, ".partial");
-    let written = copy(connection, schema, &partial, adapt).and_then(|()| {
-        fs::rename(&partial, &path)
-            .and_then(|()| sync_directory(&path))
-            .map_err(unwritable)
+    let written = reserve(&partial).and_then(|()| {
+        let copied = write(connection, schema, &partial, adapt)
+            .and_then(|()| fs::rename(&partial, &path).map_err(unwritable))
+            .and_then(|()| sync_directory(&path).map_err(unwritable));
+        if copied.is_err() {
+            // Report the original error: what cannot be removed does not look like a backup.
+            let _ = fs::remove_file(&partial);
+            let _ = fs::remove_file(with_suffix(&partial, "-journal"));
+        }
+        copied
     });
     if written.is_err() {
-        // The original error is the one to report, and what cannot be removed is not a backup.
         let _ = fs::remove_file(&path);
     }
     written
 }
 
-fn copy(
-    connection: &Connection,
-    schema: &Schema,
-    partial: &Path,
-    adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+fn reserve(partial: &Path) -> Result<(), StoreError> {
     create_new_private(partial).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => unwritable(format!(
             "`{}` is left from a backup that was interrupted, or one is running: remove it",
             partial.display()
         )),
         _ => unwritable(error),
-    })?;
-    let copied = write(connection, schema, partial, adapt);
-    if copied.is_err() {
-        let _ = fs::remove_file(partial);
-        let _ = fs::remove_file(with_suffix(partial, "-journal"));
-    }
-    copied
+    })
 }
 
 fn write(

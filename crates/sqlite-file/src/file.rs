@@ -13,7 +13,7 @@ use crate::backup::backup;
 use crate::error::{failed, is_busy};
 use crate::identity::FileIdentity;
 use crate::probe::{FileKind, probe};
-use crate::schema::{Access, Schema};
+use crate::schema::{FilePermissions, Schema};
 
 /// Options for opening a file.
 ///
@@ -89,7 +89,11 @@ impl DatabaseFile {
         match FileIdentity::of(&self.path) {
             Ok(identity) if identity == self.identity => Ok(()),
             Err(error) if error.kind() != ErrorKind::NotFound => Err(unavailable(error)),
-            _ => Err(unavailable(
+            _ => Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                format!("use `{}`", self.path.display()),
+            )
+            .with_source(
                 "the file was replaced or deleted while it was open: restart the program",
             )),
         }
@@ -139,7 +143,7 @@ impl DatabaseFile {
     #[cfg(unix)]
     fn check_permissions(&self) -> Result<(), StoreError> {
         use std::os::unix::fs::PermissionsExt;
-        if self.schema.access == Access::Any {
+        if self.schema.permissions == FilePermissions::Any {
             return Ok(());
         }
         let mode = self
@@ -161,7 +165,7 @@ impl DatabaseFile {
     /// Permissions elsewhere are inherited from the directory.
     #[cfg(not(unix))]
     fn check_permissions(&self) -> Result<(), StoreError> {
-        let _ = Access::Any;
+        let _ = FilePermissions::Any;
         Ok(())
     }
 }
@@ -279,6 +283,7 @@ mod tests {
         lock_timeout: Duration::from_secs(5),
     };
 
+    #[cfg(unix)]
     #[test]
     fn journal_that_cannot_be_switched_to_wal_is_unsupported() {
         let directory = tempfile::tempdir().unwrap();
@@ -306,6 +311,7 @@ mod tests {
         assert!(opened.is_ok());
     }
 
+    #[cfg(unix)]
     #[test]
     fn moved_file_and_retargeted_link_are_noticed() {
         let directory = tempfile::tempdir().unwrap();
@@ -326,8 +332,11 @@ mod tests {
         assert!(file.wal_bytes() > 0);
 
         link("other.db");
-        let expected = "cannot open the file: unavailable: the file was replaced or deleted while \
-                        it was open: restart the program";
+        let expected = format!(
+            "cannot use `{}`: unavailable: the file was replaced or deleted while it was open: \
+             restart the program",
+            path("link.db").display()
+        );
         assert_eq!(file.verify().unwrap_err().report(), expected);
         let error = file.open_reader(Duration::ZERO).unwrap_err();
         assert_eq!(error.report(), expected);

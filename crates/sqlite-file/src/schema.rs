@@ -26,14 +26,14 @@ pub struct Schema {
     /// The message for a database of another kind.
     pub foreign: &'static str,
     /// The permissions that a file must have.
-    pub access: Access,
+    pub permissions: FilePermissions,
 }
 
 /// The permissions that a file must have to be opened.
 ///
 /// Exhaustive, since a file is either secret or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum FilePermissions {
     /// Any. A new file is created for its owner alone, and its permissions may be widened later.
     Any,
     /// Neither the group nor others can read or write it.
@@ -154,7 +154,7 @@ pub(crate) mod tests {
         initialize: |_| Ok(()),
         contents: "notes",
         foreign: "it is a SQLite database, but holds no notes",
-        access: Access::Any,
+        permissions: FilePermissions::Any,
     };
 
     /// A database in memory with an application id, a version and, if wanted, a table.

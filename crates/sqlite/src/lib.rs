@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_io::Timer;
 use async_lock::Mutex;
 use blocking::unblock;
 use crm_chat_domain::{Edit, EditError, LoadError, LogEntry, Snapshot, Store, StoreError};
@@ -167,6 +168,8 @@ impl Sqlite {
             if !more {
                 return Ok(total);
             }
+            // Other processes poll for the lock this often. Without a pause they would hardly ever find it free.
+            Timer::after(session::LONGEST_PAUSE).await;
         }
     }
 

@@ -125,7 +125,7 @@ impl Numbering {
     }
 }
 
-/// The most records that are deleted in one transaction, which holds up every writer.
+/// The most records that are deleted in one transaction, which every writer waits for.
 const CHUNK: i64 = 1000;
 
 /// Deletes the lowest records numbered below `before`, a limited number of them. Returns how many, and whether records

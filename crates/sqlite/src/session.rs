@@ -40,8 +40,11 @@ const PAUSES: [Duration; 4] = [
     Duration::from_millis(1),
     Duration::from_millis(2),
     Duration::from_millis(5),
-    Duration::from_millis(10),
+    LONGEST_PAUSE,
 ];
+
+/// The longest of the pauses.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 impl Session {
     /// Begins a transaction, and waits for it no longer than the store's lock timeout, without blocking a thread.

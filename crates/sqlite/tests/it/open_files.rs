@@ -14,7 +14,7 @@ use crm_chat_sqlite::Sqlite;
 use rusqlite::Connection;
 
 use crate::support::{
-    Child, Place, assert_sound, block_on, installed, log, read, removal, user, world,
+    Child, Place, assert_sound, block_on, log, read, removal, user, works, world,
 };
 
 fn remove(store: &Sqlite, id: i64) -> Answer {
@@ -126,18 +126,44 @@ impl TwoHandles {
 /// SQLite before 3.51 checkpoints and deletes the journal when it closes a database that no one else seems to have open.
 #[test]
 fn visit_of_another_program_loses_no_removal() {
-    if !installed("sqlite3") {
+    if !works(&["sqlite3", "--version"]) {
         return;
     }
-    for killed in [true, false] {
-        let place = Place::holding(&world(20));
-        let mut handles = TwoHandles::start(&place);
+    check_visit(|file| {
         let visit = Command::new("sqlite3")
-            .arg(place.file())
+            .arg(file)
             .arg("SELECT count(*) FROM removals")
             .output()
             .unwrap();
         assert_eq!(String::from_utf8(visit.stdout).unwrap(), "0\n");
+    });
+}
+
+const VISITED: &str = "CRM_CHAT_TEST_VISITED";
+
+/// No law: the process of the test below, which opens a file, reads it and closes it.
+#[test]
+fn process_that_visits() {
+    if let Some(file) = std::env::var_os(VISITED) {
+        let store = block_on(Sqlite::open(Path::new(&file))).unwrap();
+        assert!(block_on(log(&store)).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn visit_of_another_process_loses_no_removal() {
+    check_visit(|file| {
+        let status = Child::running("open_files::process_that_visits", VISITED, file).run();
+        assert!(status.success());
+    });
+}
+
+/// Has a file with two handles in one process visited, and checks that the process loses nothing that it did since.
+fn check_visit(visit: impl Fn(&Path)) {
+    for killed in [true, false] {
+        let place = Place::holding(&world(20));
+        let mut handles = TwoHandles::start(&place);
+        visit(&place.file());
         let journal = place.folder().join("store.db-wal");
         assert!(journal.exists(), "the visitor deleted the journal");
 

@@ -65,21 +65,22 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-/// Checks whether a command is installed; if not, a test that needs it is to be skipped.
+/// Checks whether a command works that a test needs; if not, the test is to be skipped.
 ///
 /// # Panics
-/// If it is not installed and `CI` is `true`.
-pub(crate) fn installed(command: &str) -> bool {
-    let installed = Command::new(command).arg("--version").output().is_ok();
-    let problem = format!("`{command}` is not installed");
+/// If it does not work and `CI` is `true`.
+pub(crate) fn works(command: &[&str]) -> bool {
+    let output = Command::new(command[0]).args(&command[1..]).output();
+    let works = output.is_ok_and(|output| output.status.success());
+    let problem = format!("`{}` is not installed or does not work", command[0]);
     assert!(
-        installed || std::env::var("CI").as_deref() != Ok("true"),
+        works || std::env::var("CI").as_deref() != Ok("true"),
         "{problem}"
     );
-    if !installed {
+    if !works {
         eprintln!("skipped: {problem}");
     }
-    installed
+    works
 }
 
 pub(crate) fn user(id: i64) -> UserId {
