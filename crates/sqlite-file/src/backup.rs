@@ -12,13 +12,16 @@ use crate::file::{create_new_private, with_suffix};
 use crate::probe::uri;
 use crate::schema::Schema;
 
-/// Writes a consistent copy of a database to a new file, which only its owner can read. Others may write meanwhile.
+/// Writes a consistent copy of a database to a new file, which only its owner can read. Others may
+/// write meanwhile.
 ///
-/// `adapt` changes the copy before it is checked, synced and given its name. The connection must not be in a transaction.
+/// `adapt` changes the copy before it is checked, synced and given its name. The connection must
+/// not be in a transaction.
 ///
 /// # Errors
-/// *unavailable* if the file exists already or cannot be written, *unsupported* if the database is of a newer version,
-/// *corrupt* if the database is damaged. The file does not exist then, unless it did before.
+/// *unavailable* if the file exists already or cannot be written, *unsupported* if the database is
+/// of a newer version, *corrupt* if the database is damaged. The file does not exist then, unless
+/// it did before.
 pub fn backup(
     connection: &Connection,
     schema: &Schema,
@@ -26,8 +29,8 @@ pub fn backup(
     adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let path = std::path::absolute(path).map_err(unwritable)?;
-    // The empty file reserves the name, and is replaced by a copy that is complete: a backup that is killed must not leave
-    // a part of a copy that looks like a backup.
+    // The empty file reserves the name, and is replaced by a copy that is complete: a backup that
+    // is killed must not leave a part of a copy that looks like a backup.
     create_new_private(&path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => unwritable("the file exists already"),
         _ => unwritable(error),
@@ -66,7 +69,8 @@ fn write(
     partial: &Path,
     adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    // VACUUM INTO reads in one transaction, which holds up no writer, and leaves out free pages and deleted rows.
+    // VACUUM INTO reads in one transaction, which holds up no writer, and leaves out free pages and
+    // deleted rows.
     connection
         .execute("VACUUM INTO ?1", [uri(partial, "")])
         .map_err(failed(COPY))?;

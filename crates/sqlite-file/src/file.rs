@@ -22,7 +22,8 @@ use crate::schema::{FilePermissions, Schema};
 pub struct OpenOptions {
     /// Whether a missing or empty file becomes one of the schema's kind.
     pub create: bool,
-    /// The time to wait for other connections, and the busy timeout of the connection that is returned.
+    /// The time to wait for other connections, and the busy timeout of the connection that is
+    /// returned.
     pub lock_timeout: Duration,
 }
 
@@ -39,9 +40,10 @@ impl DatabaseFile {
     /// Opens a file for writing and brings it to the schema's latest version.
     ///
     /// # Errors
-    /// - *unavailable*: the file is missing or empty and must not be created, it cannot be opened or written, its
-    ///   permissions are too wide, or another connection held it for too long;
-    /// - *unsupported*: it is a SQLite database of another kind or of a newer version, or it cannot have a WAL;
+    /// - *unavailable*: the file is missing or empty and must not be created, it cannot be opened
+    ///   or written, its permissions are too wide, or another connection held it for too long;
+    /// - *unsupported*: it is a SQLite database of another kind or of a newer version, or it cannot
+    ///   have a WAL;
     /// - *corrupt*: it is not a SQLite database, or damaged.
     ///
     /// A file that is refused is left as it is.
@@ -84,7 +86,8 @@ impl DatabaseFile {
     /// Checks that the path still leads to the file that was opened. Takes about a microsecond.
     ///
     /// # Errors
-    /// *unavailable* if it does not. What a connection reads or writes then is in a file that no one else sees.
+    /// *unavailable* if it does not. What a connection reads or writes then is in a file that no
+    /// one else sees.
     pub fn verify(&self) -> Result<(), StoreError> {
         match FileIdentity::of(&self.path) {
             Ok(identity) if identity == self.identity => Ok(()),
@@ -108,7 +111,8 @@ impl DatabaseFile {
         path: &Path,
         adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        // A connection of its own holds up nothing else. It is not a reader, since SQLite treats a copy as a write.
+        // A connection of its own holds up nothing else. It is not a reader, since SQLite treats a
+        // copy as a write.
         let connection = self.connect()?;
         set_busy_timeout(&connection, Duration::from_secs(5))?;
         backup(&connection, self.schema, path, adapt)
@@ -122,7 +126,8 @@ impl DatabaseFile {
 
     fn connect(&self) -> Result<Connection, StoreError> {
         self.verify()?;
-        // The URI flag is for backups, which name their target by one. The path is absolute and is never taken for one.
+        // The URI flag is for backups, which name their target by one. The path is absolute and is
+        // never taken for one.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -172,8 +177,9 @@ impl DatabaseFile {
 
 /// Refuses a file that cannot be opened before SQLite changes it, and creates one that is missing.
 fn prepare(path: &Path, schema: &Schema, options: OpenOptions) -> Result<(), StoreError> {
-    /// Closing a new file would drop the locks of another connection that this process has opened to it since. No
-    /// connection is opened before `prepare` is done, so it is enough to do it one at a time.
+    /// Closing a new file would drop the locks of another connection that this process has opened
+    /// to it since. No connection is opened before `prepare` is done, so it is enough to do it one
+    /// at a time.
     static PREPARING: Mutex<()> = Mutex::new(());
 
     let _preparing = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,7 +198,8 @@ fn prepare(path: &Path, schema: &Schema, options: OpenOptions) -> Result<(), Sto
     }
 }
 
-/// Creates an empty file for its owner alone. SQLite gives the journal beside it the same permissions.
+/// Creates an empty file for its owner alone. SQLite gives the journal beside it the same
+/// permissions.
 fn create_private(path: &Path) -> io::Result<()> {
     match create_new_private(path) {
         // Another process has created it since, and its file is as good.
@@ -237,7 +244,8 @@ fn set_busy_timeout(connection: &Connection, timeout: Duration) -> Result<(), St
 
 /// Switches the journal to WAL, where readers and writers do not wait for each other.
 ///
-/// SQLite waits by itself for a reader, but not for a writer: it already reads the file when it asks for the write lock.
+/// SQLite waits by itself for a reader, but not for a writer: it already reads the file when it
+/// asks for the write lock.
 fn use_wal(connection: &Connection, timeout: Duration) -> Result<(), StoreError> {
     const SWITCH: &str = "switch the journal to WAL";
     let start = Instant::now();

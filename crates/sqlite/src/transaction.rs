@@ -13,12 +13,13 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use crate::session::Session;
 use crate::value::Place;
 
-/// A transaction on a [`Sqlite`](crate::Sqlite) store. Begun by [`begin`](crm_chat_domain::Store::begin) it holds the
-/// file's write lock; begun by [`begin_read`](crm_chat_domain::Store::begin_read) it is a snapshot that takes no lock and
+/// A transaction on a [`Sqlite`](crate::Sqlite) store. Begun by
+/// [`begin`](crm_chat_domain::Store::begin) it holds the file's write lock; begun by
+/// [`begin_read`](crm_chat_domain::Store::begin_read) it is a snapshot that takes no lock and
 /// cannot write.
 ///
-/// Its reads and its write take microseconds and run in place; a commit that must wait for the disk does so on another
-/// thread.
+/// Its reads and its write take microseconds and run in place; a commit that must wait for the disk
+/// does so on another thread.
 #[derive(Debug)]
 pub struct SqliteTransaction {
     session: Session,

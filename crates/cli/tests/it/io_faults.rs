@@ -1,4 +1,5 @@
-//! The n-th system call on a database fails: the program must not claim what is not there, nor deny what is.
+//! The n-th system call on a database fails: the program must not claim what is not there, nor deny
+//! what is.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Files that change hands while they are open: other handles, foreign programs, replacements and newer versions.
+//! Files that change hands while they are open: other handles, foreign programs, replacements and
+//! newer versions.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -71,7 +72,8 @@ fn refused_open_keeps_the_locks_of_other_connections() {
 
 const TWO_HANDLES: &str = "CRM_CHAT_TEST_TWO_HANDLES";
 
-/// No law: the process of the test below. It has two handles, and removes the users that it reads from standard input.
+/// No law: the process of the test below. It has two handles, and removes the users that it reads
+/// from standard input.
 #[test]
 fn process_with_two_handles() {
     let Some(file) = std::env::var_os(TWO_HANDLES) else {
@@ -123,7 +125,8 @@ impl TwoHandles {
     }
 }
 
-/// SQLite before 3.51 checkpoints and deletes the journal when it closes a database that no one else seems to have open.
+/// SQLite before 3.51 checkpoints and deletes the journal when it closes a database that no one
+/// else seems to have open.
 #[test]
 fn visit_of_another_program_loses_no_removal() {
     if !works(&["sqlite3", "--version"]) {
@@ -158,7 +161,8 @@ fn visit_of_another_process_loses_no_removal() {
     });
 }
 
-/// Has a file with two handles in one process visited, and checks that the process loses nothing that it did since.
+/// Has a file with two handles in one process visited, and checks that the process loses nothing
+/// that it did since.
 fn check_visit(visit: impl Fn(&Path)) {
     for killed in [true, false] {
         let place = Place::holding(&world(20));

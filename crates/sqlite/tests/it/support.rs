@@ -52,7 +52,8 @@ impl Place {
     }
 }
 
-/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds on it.
+/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds
+/// on it.
 pub(crate) fn read(path: &Path) -> Vec<u8> {
     let output = Command::new("cat").arg(path).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -96,7 +97,8 @@ pub(crate) fn removal(id: i64) -> Removal {
     Removal::new(deal(), user(id))
 }
 
-/// Actor 1 may remove users 2 to `members` + 1, who are active and in chat 8773 of deal 288. User 2 owns it.
+/// Actor 1 may remove users 2 to `members` + 1, who are active and in chat 8773 of deal 288. User 2
+/// owns it.
 pub(crate) fn world(members: i64) -> Snapshot {
     let ids: Vec<i64> = (2..2 + members).collect();
     let users: Vec<_> = ids
@@ -141,7 +143,8 @@ pub(crate) fn assert_sound(file: &Path) {
     assert!(!broken_references);
 }
 
-/// Runs one test of this binary in a process of its own, with a variable set that tells the test so.
+/// Runs one test of this binary in a process of its own, with a variable set that tells the test
+/// so.
 pub(crate) struct Child(Command);
 
 impl Child {
