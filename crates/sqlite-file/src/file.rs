@@ -33,7 +33,8 @@ pub struct DatabaseFile {
     schema: &'static Schema,
     path: PathBuf,
     wal: PathBuf,
-    identity: FileIdentity,
+    /// The file, the journal and the journal's index, as they were when they were opened.
+    opened: Vec<(PathBuf, FileIdentity)>,
 }
 
 impl DatabaseFile {
@@ -55,19 +56,32 @@ impl DatabaseFile {
         // Neither `:memory:` nor a name that SQLite takes for a URI.
         let path = std::path::absolute(path).map_err(unavailable)?;
         prepare(&path, schema, options)?;
-        let file = Self {
+        // SQLite follows symbolic links and puts the journal beside the file that they lead to.
+        let target = path.canonicalize().map_err(unavailable)?;
+        let mut file = Self {
             schema,
-            identity: FileIdentity::of(&path).map_err(unavailable)?,
-            // SQLite follows symbolic links and puts the journal beside the file that they lead to.
-            wal: with_suffix(&path.canonicalize().map_err(unavailable)?, "-wal"),
-            path,
+            wal: with_suffix(&target, "-wal"),
+            opened: Vec::with_capacity(3),
+            path: path.clone(),
         };
+        file.remember(path)?;
         file.check_permissions()?;
         let connection = file.connect()?;
         set_busy_timeout(&connection, options.lock_timeout)?;
         schema.migrate(&connection)?;
         use_wal(&connection, options.lock_timeout)?;
+        // The first read after the switch opens the journal. From here on neither it nor its index
+        // goes away before the connection is closed.
+        schema.check_version(&connection).map_err(failed(OPEN))??;
+        file.remember(file.wal.clone())?;
+        file.remember(with_suffix(&target, "-shm"))?;
         Ok((file, connection))
+    }
+
+    fn remember(&mut self, path: PathBuf) -> Result<(), StoreError> {
+        let identity = FileIdentity::of(&path).map_err(unavailable)?;
+        self.opened.push((path, identity));
+        Ok(())
     }
 
     /// Opens one more connection to the file that cannot write, with a busy timeout.
@@ -83,23 +97,29 @@ impl DatabaseFile {
         Ok(reader)
     }
 
-    /// Checks that the path still leads to the file that was opened. Takes about a microsecond.
+    /// Checks that the paths of the file, of its journal and of the journal's index still lead to
+    /// what was opened. Takes about a microsecond each.
     ///
     /// # Errors
-    /// *unavailable* if it does not. What a connection reads or writes then is in a file that no
-    /// one else sees.
+    /// *unavailable* if they do not. What a connection reads or writes then is in a file that no
+    /// other process sees.
     pub fn verify(&self) -> Result<(), StoreError> {
-        match FileIdentity::of(&self.path) {
-            Ok(identity) if identity == self.identity => Ok(()),
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(unavailable(error)),
-            _ => Err(StoreError::new(
-                StoreErrorKind::Unavailable,
-                format!("use `{}`", self.path.display()),
-            )
-            .with_source(
-                "the file was replaced or deleted while it was open: restart the program",
-            )),
+        for (path, opened) in &self.opened {
+            match FileIdentity::of(path) {
+                Ok(identity) if identity == *opened => {}
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(unavailable(error));
+                }
+                _ => {
+                    let problem =
+                        "the file was replaced or deleted while it was open: restart the program";
+                    let operation = format!("use `{}`", path.display());
+                    return Err(StoreError::new(StoreErrorKind::Unavailable, operation)
+                        .with_source(problem));
+                }
+            }
         }
+        Ok(())
     }
 
     /// Writes a consistent copy, as [`backup`] does.

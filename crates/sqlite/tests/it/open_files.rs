@@ -276,6 +276,17 @@ fn deleted_store_file_is_reported_as_unavailable() {
     assert!(place.content().is_empty());
 }
 
+/// SQLite would go on writing to a journal that no other process finds.
+#[test]
+fn deleted_journal_is_reported_as_unavailable() {
+    for suffix in ["-wal", "-shm"] {
+        let place = Place::holding(&world(3));
+        let store = place.open();
+        fs::remove_file(place.folder().join(format!("store.db{suffix}"))).unwrap();
+        assert_all_fail(&store, &place, StoreErrorKind::Unavailable, REPLACED);
+    }
+}
+
 /// The lock is waited for, and the file replaced meanwhile.
 #[test]
 fn file_replaced_while_a_transaction_waits_for_it_is_noticed() {
