@@ -1,9 +1,9 @@
 //! The single changes.
 
 use crm_chat_domain::{ChatId, Edit, EditError, EditRejection, Link, UserId};
+use crm_chat_sqlite_file::failed;
 use rusqlite::{Connection, Params, params};
 
-use crate::error::failed;
 use crate::value::user_kind;
 
 /// Makes a single change.

@@ -1,8 +1,9 @@
-//! A full disk, tried from within: how large a file may grow is a setting of the connection.
+//! Failures that are provoked from within: a full disk by a limit of the connection, a write that
+//! fails by a trigger.
 
 use crm_chat_domain::{
-    Access, Chat, Link, LoadError, Outcome, Removal, RemoveError, Remover, Snapshot,
-    StoreErrorKind, User, UserId, UserKind, remove_user,
+    Access, Change, Chat, ChatRepo, Link, LoadError, Outcome, OwnerChange, Removal, RemoveError,
+    Remover, Snapshot, Store, StoreErrorKind, UnitOfWork, User, UserId, UserKind, remove_user,
 };
 use futures_lite::future::block_on;
 
@@ -97,5 +98,50 @@ fn on_a_full_disk_nothing_is_kept_and_later_all_goes_on() {
         limit_pages(&store, u32::MAX - 1).await;
         let retried = remove_user(&store, user(1), &removal(removed + 2)).await;
         assert!(matches!(retried, Ok(Outcome::Removed(_))), "{retried:?}");
+    });
+}
+
+/// The member is deleted, and then the record cannot be written.
+#[test]
+fn transaction_whose_write_failed_cannot_be_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = Sqlite::open(directory.path().join("store.db"))
+            .await
+            .unwrap();
+        store.load(world()).await.unwrap();
+        let change = |id| Change {
+            chat: 8773.try_into().unwrap(),
+            user: user(id),
+            actor: user(1),
+            entity: "deal:288".parse().unwrap(),
+            owner: OwnerChange::Unchanged,
+        };
+        let trigger = "CREATE TEMP TRIGGER fail BEFORE INSERT ON removals
+            WHEN new.user = 3 BEGIN SELECT raise(FAIL, 'provoked'); END";
+        let connection = store.connection.lock().await;
+        connection.execute_batch(trigger).unwrap();
+        drop(connection);
+
+        let mut tx = store.begin().await.unwrap();
+        assert!(tx.remove_member(&change(2)).await.unwrap());
+        let error = tx.remove_member(&change(3)).await.unwrap_err();
+        let expected =
+            "cannot remove user 3 from chat 8773: unexpected failure: provoked (code 1811)";
+        assert_eq!(error.report(), expected);
+        // The state of the chat is not known any more, so nothing else can be written either.
+        let error = tx.remove_member(&change(4)).await.unwrap_err();
+        assert_eq!(error.report(), expected);
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Other);
+        assert_eq!(
+            error.report(),
+            format!("cannot commit a transaction: unexpected failure: {expected}")
+        );
+        assert_eq!(store.dump().await.unwrap(), world());
+
+        let removal = Removal::new("deal:288".parse().unwrap(), user(4));
+        let removed = remove_user(&store, user(1), &removal).await;
+        assert!(matches!(removed, Ok(Outcome::Removed(_))), "{removed:?}");
     });
 }

@@ -5,24 +5,41 @@ use std::time::SystemTime;
 use blocking::unblock;
 use crm_chat_domain::{
     Change, ChatId, ChatRepo, CrmRepo, Entity, OwnerChange, Permissions, Role, StoreError,
-    Timestamp, UnitOfWork, UserId, UserRepo,
+    StoreErrorKind, Timestamp, UnitOfWork, UserId, UserRepo,
 };
+use crm_chat_sqlite_file::{corrupt, failed};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::error::{corrupt, failed};
 use crate::session::Session;
 use crate::value::Place;
 
-/// A transaction on a [`Sqlite`](crate::Sqlite) store: it holds the file's write lock.
+/// A transaction on a [`Sqlite`](crate::Sqlite) store. Begun by
+/// [`begin`](crm_chat_domain::Store::begin) it holds the file's write lock; begun by
+/// [`begin_read`](crm_chat_domain::Store::begin_read) it is a snapshot that takes no lock and
+/// cannot write.
 ///
-/// Its reads and its write take microseconds and run in place; a commit that must wait for the disk does so on another
-/// thread.
+/// Its reads and its write take microseconds and run in place; a commit that must wait for the disk
+/// does so on another thread.
 #[derive(Debug)]
 pub struct SqliteTransaction {
     session: Session,
-    /// Whether a commit of something written waits for a disk.
-    durable: bool,
-    written: bool,
+    state: WriteState,
+}
+
+/// The state of a transaction's writes.
+#[derive(Debug)]
+enum WriteState {
+    ReadOnly,
+    /// Nothing was written yet.
+    Clean {
+        durable: bool,
+    },
+    /// Something was written. A `durable` commit waits for a disk.
+    Written {
+        durable: bool,
+    },
+    /// A write failed and may have been made in part, so the transaction can only be rolled back.
+    Failed(StoreError),
 }
 
 mod sql {
@@ -49,11 +66,19 @@ mod sql {
 }
 
 impl SqliteTransaction {
-    pub(crate) const fn new(session: Session, durable: bool) -> Self {
+    /// Wraps a session for writing. `durable` says whether a commit waits for a disk.
+    pub(crate) const fn writing(session: Session, durable: bool) -> Self {
         Self {
             session,
-            durable,
-            written: false,
+            state: WriteState::Clean { durable },
+        }
+    }
+
+    /// Wraps a session for reading.
+    pub(crate) const fn reading(session: Session) -> Self {
+        Self {
+            session,
+            state: WriteState::ReadOnly,
         }
     }
 
@@ -115,16 +140,21 @@ pub(crate) fn messenger_installed(connection: &Connection) -> Result<bool, Store
         .prepare_cached(sql::MESSENGER)
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
         .map_err(failed("tell whether the messenger is installed"))?
-        .ok_or_else(|| corrupt("settings", 1, "the row is missing".to_owned()))
+        .ok_or_else(|| corrupt("settings", 1, "the row is missing"))
 }
 
 impl UnitOfWork for SqliteTransaction {
     async fn commit(self) -> Result<(), StoreError> {
         let session = self.session;
-        if self.written && self.durable {
-            unblock(move || session.commit()).await
-        } else {
-            session.commit()
+        match self.state {
+            WriteState::Written { durable: true } => unblock(move || session.commit()).await,
+            WriteState::ReadOnly | WriteState::Clean { .. } | WriteState::Written { .. } => {
+                session.commit()
+            }
+            // Dropping the session rolls back.
+            WriteState::Failed(error) => {
+                Err(StoreError::new(error.kind(), "commit a transaction").with_source(error))
+            }
         }
     }
 
@@ -166,11 +196,22 @@ impl ChatRepo for SqliteTransaction {
     }
 
     async fn remove_member(&mut self, change: &Change) -> Result<bool, StoreError> {
-        self.written = true;
-        self.make(change).map_err(|error| {
-            let Change { user, chat, .. } = change;
-            failed(format!("remove user {user} from chat {chat}"))(error)
-        })
+        let Change { user, chat, .. } = change;
+        let operation = format!("remove user {user} from chat {chat}");
+        let durable = match &self.state {
+            WriteState::Clean { durable } | WriteState::Written { durable } => *durable,
+            WriteState::ReadOnly => {
+                return Err(StoreError::new(StoreErrorKind::Unsupported, operation)
+                    .with_source("the transaction was begun for reading"));
+            }
+            WriteState::Failed(error) => return Err(error.clone()),
+        };
+        let made = self.make(change).map_err(failed(operation));
+        self.state = match &made {
+            Ok(_) => WriteState::Written { durable },
+            Err(error) => WriteState::Failed(error.clone()),
+        };
+        made
     }
 }
 
@@ -237,13 +278,13 @@ mod tests {
 
     use super::sql;
     use crate::Sqlite;
-    use crate::session::Wait;
+    use crate::session::{Purpose, Session};
 
-    /// What SQLite is about to do for a statement, a step a line.
+    /// SQLite's plan for a statement, one step a line.
     fn plan(sql: &str) -> String {
         block_on(async {
             let store = Sqlite::open_in_memory().await.unwrap();
-            let session = store.session(Wait::ForConnection).await.unwrap();
+            let session = Session::begin(&store, Purpose::Reading).await.unwrap();
             let mut statement = session
                 .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
                 .unwrap();

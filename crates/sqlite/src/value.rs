@@ -3,8 +3,7 @@
 use std::fmt::Display;
 
 use crm_chat_domain::{Entity, EntityKind, StoreError, UserKind};
-
-use crate::error::corrupt;
+use crm_chat_sqlite_file::corrupt;
 
 /// Where a value was read, for the message if it is none.
 pub(crate) struct Place<'a, K> {

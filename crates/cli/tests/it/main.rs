@@ -5,6 +5,7 @@ mod apply;
 mod credentials;
 mod documents;
 mod edits;
+mod io_faults;
 mod kill;
 mod place;
 mod serve;

@@ -147,7 +147,7 @@ fn what_cannot_be_a_store_is_named_and_left_alone() {
         .run("export --store sqlite:notes.txt")
         .ended(3)
         .said("`notes.txt`")
-        .said("no SQLite database");
+        .said("not a SQLite database");
     place
         .feed("import --store sqlite:notes.txt", WORLD)
         .ended(3)

@@ -10,7 +10,7 @@ use crm_chat_domain::{Edit, Snapshot, StoreError, StoreErrorKind, remove_user};
 use crm_chat_sqlite::Sqlite;
 use rusqlite::Connection;
 
-use crate::support::{Child, Place, block_on, removal, user, world};
+use crate::support::{Child, Place, block_on, copy, removal, user, world};
 
 /// Opens a store that must be refused, and checks that its folder is as it was.
 #[track_caller]
@@ -32,7 +32,7 @@ fn write_at(path: &Path, offset: u64, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
-const NO_DATABASE: &str = "it is no SQLite database, or its header is damaged";
+const NO_DATABASE: &str = "not a SQLite database, or its header is damaged";
 const FOREIGN: &str = "it is a SQLite database of another program";
 
 #[test]
@@ -75,12 +75,59 @@ fn a_store_of_a_newer_version_is_refused() {
     newer.execute_batch("DELETE FROM links").unwrap();
     let killed = Place::new();
     for name in ["store.db", "store.db-wal"] {
-        fs::copy(place.folder().join(name), killed.folder().join(name)).unwrap();
+        copy(&place.folder().join(name), &killed.folder().join(name));
     }
     assert!(killed.content().iter().all(|(_, bytes)| !bytes.is_empty()));
     drop(newer);
     check_refused(&place, StoreErrorKind::Unsupported, because);
     check_refused(&killed, StoreErrorKind::Unsupported, because);
+}
+
+/// As a crash leaves it in the midst of a checkpoint: the header counts pages that are in the
+/// journal alone.
+#[test]
+fn file_that_was_checkpointed_in_part_is_recovered() {
+    let place = Place::new();
+    let store = place.open();
+    let connection = Connection::open(place.file()).unwrap();
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    connection.query_row(checkpoint, [], |_| Ok(())).unwrap();
+    block_on(store.load(world(400))).unwrap();
+    let crashed = Place::new();
+    for name in ["store.db", "store.db-wal"] {
+        copy(&place.folder().join(name), &crashed.folder().join(name));
+    }
+    let pages: u32 = connection
+        .query_row("PRAGMA page_count", [], |row| row.get(0))
+        .unwrap();
+    assert!(u64::from(pages) * 4096 > crashed.file().metadata().unwrap().len());
+    write_at(&crashed.file(), 28, &pages.to_be_bytes());
+    assert_eq!(block_on(crashed.open().dump()).unwrap(), world(400));
+}
+
+#[cfg(unix)]
+#[test]
+fn only_its_owner_can_read_a_store_that_is_created() {
+    let place = Place::holding(&world(3));
+    let store = place.open();
+    block_on(store.edit(&Edit::SetMessenger { installed: false })).unwrap();
+    let modes: Vec<_> = fs::read_dir(place.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().permissions().mode() & 0o777)
+        .collect();
+    assert_eq!(modes, [0o600; 3], "the file and its journal");
+    drop(store);
+    // An operator may widen them.
+    fs::set_permissions(place.file(), Permissions::from_mode(0o640)).unwrap();
+    place.open();
+}
+
+#[test]
+fn lock_timeout_of_any_length_is_accepted() {
+    let place = Place::new();
+    let options = Sqlite::options().lock_timeout(std::time::Duration::MAX);
+    let store = block_on(options.open(place.file())).unwrap();
+    assert_eq!(block_on(store.dump()).unwrap(), Snapshot::default());
 }
 
 #[test]
@@ -257,7 +304,7 @@ fn what_is_read_only_is_unavailable_and_left_as_it_is() {
 fn read_only_is_unavailable(folder: &Path) {
     let file = folder.join("store.db");
     let before = fs::read(&file).unwrap();
-    let read_only = "it is read-only, and a store is written to";
+    let read_only = "it is read-only, and must be writable";
     let no_journal = "its folder cannot be written, and the journal lies beside the file";
     for (file_mode, folder_mode, because) in [
         (0o444, 0o755, read_only),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crm_chat_domain::{StoreError, StoreErrorKind};
 use crm_chat_rest::{CredentialKind, CredentialStore, SqliteCredentials};
@@ -40,11 +41,18 @@ impl Place {
         let mut content: Vec<_> = fs::read_dir(&self.0)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .map(|path| (path.clone(), read(&path)))
             .collect();
         content.sort();
         content
     }
+}
+
+/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds on it.
+fn read(path: &Path) -> Vec<u8> {
+    let output = Command::new("cat").arg(path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
 }
 
 #[test]
@@ -148,8 +156,14 @@ fn a_missing_file_is_created_only_if_asked() {
     assert_eq!(place.content(), []);
     drop(place.create());
     block_on(SqliteCredentials::open(place.file())).unwrap();
-    // An empty file holds no credentials yet, and is nobody else's.
     fs::write(place.file(), "").unwrap();
+    let error = block_on(SqliteCredentials::open(place.file())).unwrap_err();
+    assert!(
+        error.report().ends_with("the file is empty"),
+        "{}",
+        error.report()
+    );
+    drop(place.create());
     block_on(SqliteCredentials::open(place.file())).unwrap();
 }
 
@@ -185,7 +199,7 @@ const FOREIGN: &str = "it is a SQLite database, but holds no credentials of this
 
 #[test]
 fn what_holds_no_credentials_is_refused_and_left_as_it_is() {
-    let damaged = "it is no SQLite database, or its header is damaged";
+    let damaged = "not a SQLite database, or its header is damaged";
     for content in ["x", "{\"users\": []}", &"SQLite".repeat(100)] {
         let place = Place::new();
         fs::write(place.file(), content).unwrap();
