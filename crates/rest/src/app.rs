@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, body};
 use crm_chat_domain::{ChatRepo, Store, StoreError, UnitOfWork, UserId};
 use futures_lite::FutureExt;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -117,6 +118,11 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
 
     pub(crate) fn gate(&self) -> Gate {
         self.gate.clone()
+    }
+
+    /// Returns the figures, for others to add theirs.
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        self.telemetry.registry()
     }
 
     pub(crate) fn into_router(self) -> Router {
@@ -283,7 +289,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
     async fn ready(&self) -> Response {
         let answered = timeout(READY_WITHIN, self.ask()).await;
         match answered {
-            Ok(Ok(())) if !self.gate.is_closed() => plain(StatusCode::OK, "ready\n"),
+            Ok(Ok(())) if !self.gate.is_draining() => plain(StatusCode::OK, "ready\n"),
             Ok(Err(error)) => {
                 tracing::warn!(cause = error.report(), "not ready");
                 plain(

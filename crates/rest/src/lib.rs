@@ -5,6 +5,7 @@ mod address;
 mod app;
 mod authentication;
 mod body;
+mod connection;
 mod credentials;
 mod failure;
 mod gate;
@@ -27,5 +28,5 @@ pub use credentials::{
     Grant, Issued, MemoryCredentials, Scopes, Secret,
 };
 pub use options::Options;
-pub use server::{Server, stop_signal};
+pub use server::{HangupSignal, Server, hangup_signal, stop_signal};
 pub use tls::{Tls, TlsError};

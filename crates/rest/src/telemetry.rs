@@ -110,6 +110,10 @@ impl Telemetry {
         }
     }
 
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
     /// Counts a call, and writes its line; also the cause of a failure, which is told nowhere else.
     pub(crate) fn ended(&self, call: &Ended<'_>) {
         let &Ended {

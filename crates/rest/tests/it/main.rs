@@ -1,6 +1,7 @@
 //! What the server and its credentials must do.
 
 mod batches;
+mod connections;
 mod credentials;
 mod failing;
 mod fuzz;
@@ -9,4 +10,6 @@ mod log;
 mod openapi;
 mod secrecy;
 mod server;
+mod sockets;
+mod stopping;
 mod support;
