@@ -136,6 +136,10 @@ impl<S: Store> Store for Faulty<S> {
         self.0.begin().await
     }
 
+    async fn begin_read(&self) -> Result<Self::Tx, StoreError> {
+        self.0.begin_read().await
+    }
+
     async fn backoff(&self, attempt: u32) {
         self.0.backoff(attempt).await;
     }

@@ -1,7 +1,7 @@
 //! Why a removal would be answered as it would.
 
-use crate::remove::{Work, transact};
 use crate::rules::{self, Stop};
+use crate::transact::{Work, transact_read};
 use crate::{Answer, Change, Entity, Request, Rule, Store, StoreError, Transaction, UserId};
 
 /// What became of one rule in an [`Explanation`].
@@ -54,8 +54,8 @@ impl Explanation {
 
 /// Explains what [`remove_user`](crate::remove_user) would answer to `request` now, and changes nothing.
 ///
-/// All twelve rules are looked at, those after the deciding one too, as far as their questions can be asked. Like a
-/// removal's answer, the explanation is given only after its transaction was committed.
+/// All twelve rules are looked at, those after the deciding one too, as far as their questions can be asked. Its
+/// [read transaction](Store::begin_read) is committed before the explanation is returned.
 ///
 /// # Errors
 /// [`StoreError`] if the storage failed at a question up to the one that decides, or at beginning or ending the
@@ -65,7 +65,7 @@ pub async fn explain<S: Store>(
     actor: UserId,
     request: &Request,
 ) -> Result<Explanation, StoreError> {
-    transact(store, &Explain { actor, request }).await
+    transact_read(store, &Explain { actor, request }).await
 }
 
 struct Explain<'a> {
@@ -73,10 +73,10 @@ struct Explain<'a> {
     request: &'a Request,
 }
 
-impl Work for Explain<'_> {
-    type Answer = Explanation;
+impl<T: Transaction> Work<T> for Explain<'_> {
+    type Output = Explanation;
 
-    async fn run(&self, tx: &mut impl Transaction) -> Result<Explanation, StoreError> {
+    async fn run(&self, tx: &mut T) -> Result<Explanation, StoreError> {
         let &Self { actor, request } = self;
         if let Ok(removal) = request.parse() {
             tx.announce(actor, &removal).await;

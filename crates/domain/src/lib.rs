@@ -30,6 +30,7 @@ mod snapshot;
 mod store;
 mod store_error;
 mod timestamp;
+mod transact;
 
 pub use composed::Composed;
 pub use edit::{Edit, EditError, EditRejection};
@@ -40,7 +41,7 @@ pub use input::Input;
 pub use ports::{ChatRepo, CrmRepo, Permissions, Role, UserRepo};
 pub use refusal::{Argument, Refusal};
 pub use removal::{Change, IfAbsent, Outcome, OwnerChange, Removal};
-pub use remove::{Answer, RemoveError, remove_user, remove_users};
+pub use remove::{Answer, RemoveError, remove_in, remove_user, remove_users};
 pub use request::Request;
 pub use rule::Rule;
 pub use snapshot::{
@@ -50,6 +51,7 @@ pub use snapshot::{
 pub use store::{Store, Transaction, UnitOfWork};
 pub use store_error::{StoreError, StoreErrorKind};
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use transact::{Work, transact, transact_read};
 
 /// The pages of the repository whose examples must compile.
 #[cfg(all(doctest, feature = "serde"))]

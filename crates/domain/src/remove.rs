@@ -1,11 +1,8 @@
-//! Begin, rules, commit, and the bounded replay of conflicts around them.
-
-use std::future::Future;
+//! Removals: one, many, and one inside the caller's own transaction.
 
 use crate::rules::{self, Stop};
-use crate::{
-    Outcome, Refusal, Removal, Store, StoreError, StoreErrorKind, Transaction, UnitOfWork, UserId,
-};
+use crate::transact::{Work, transact};
+use crate::{Outcome, Refusal, Removal, Store, StoreError, Transaction, UserId};
 
 /// What the rules say to a removal: an outcome, or a refusal, which is an ordinary answer too.
 pub type Answer = Result<Outcome, Refusal>;
@@ -37,7 +34,7 @@ pub async fn remove_user<S: Store>(
     actor: UserId,
     removal: &Removal,
 ) -> Result<Outcome, RemoveError> {
-    Ok(transact(store, &One(actor, removal)).await??)
+    Ok(transact(store, &RemoveOne { actor, removal }).await??)
 }
 
 /// Removes many users in one transaction: an answer for each request, in their order.
@@ -52,77 +49,51 @@ pub async fn remove_users<S: Store>(
     store: &S,
     requests: &[(UserId, Removal)],
 ) -> Result<Vec<Answer>, StoreError> {
-    transact(store, &Many(requests)).await
+    transact(store, &RemoveMany(requests)).await
 }
 
-/// What is done between `begin` and `commit`, as often as it takes. A trait and no closure: the future of an async
-/// closure cannot be required to be `Send`.
-pub(crate) trait Work: Sync {
-    type Answer: Send;
-
-    fn run(
-        &self,
-        tx: &mut impl Transaction,
-    ) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
-}
-
-/// How often a transaction that ends in a conflict is tried in all.
-const ATTEMPTS: u32 = 8;
-
-/// Does the work in a transaction; replays conflicts.
-pub(crate) async fn transact<S: Store, W: Work>(
-    store: &S,
-    work: &W,
-) -> Result<W::Answer, StoreError> {
-    let mut attempt = 1;
-    loop {
-        match try_once(store, work).await {
-            Err(error) if error.kind() == StoreErrorKind::Conflict && attempt < ATTEMPTS => {
-                store.backoff(attempt).await;
-                attempt = attempt.saturating_add(1);
-            }
-            result => return result,
-        }
+/// Removes a user within a transaction that the caller began and will commit.
+///
+/// For a removal that is part of something larger: ask or write more through the same transaction, before or after. The
+/// answer counts only once the transaction is committed, a refusal too; [`transact`] commits and replays conflicts.
+///
+/// # Errors
+/// [`StoreError`] if the storage failed at a question that the order reached. Roll the transaction back then.
+pub async fn remove_in<T: Transaction>(
+    tx: &mut T,
+    actor: UserId,
+    removal: &Removal,
+) -> Result<Answer, StoreError> {
+    tx.announce(actor, removal).await;
+    match rules::remove(tx, actor, removal).await {
+        Ok(change) => Ok(Ok(Outcome::Removed(change))),
+        Err(Stop::Decided(answer)) => Ok(answer),
+        Err(Stop::Failed(error)) => Err(error),
     }
 }
 
-async fn try_once<S: Store, W: Work>(store: &S, work: &W) -> Result<W::Answer, StoreError> {
-    let mut tx = store.begin().await?;
-    match work.run(&mut tx).await {
-        Ok(answer) => tx.commit().await.map(|()| answer),
-        Err(error) => {
-            // The first error is the one to tell: a failed rollback keeps nothing either.
-            let _ = tx.rollback().await;
-            Err(error)
-        }
+struct RemoveOne<'a> {
+    actor: UserId,
+    removal: &'a Removal,
+}
+
+impl<T: Transaction> Work<T> for RemoveOne<'_> {
+    type Output = Answer;
+
+    async fn run(&self, tx: &mut T) -> Result<Answer, StoreError> {
+        remove_in(tx, self.actor, self.removal).await
     }
 }
 
-struct One<'a>(UserId, &'a Removal);
+struct RemoveMany<'a>(&'a [(UserId, Removal)]);
 
-impl Work for One<'_> {
-    type Answer = Answer;
+impl<T: Transaction> Work<T> for RemoveMany<'_> {
+    type Output = Vec<Answer>;
 
-    async fn run(&self, tx: &mut impl Transaction) -> Result<Answer, StoreError> {
-        let &Self(actor, removal) = self;
-        tx.announce(actor, removal).await;
-        match rules::remove(tx, actor, removal).await {
-            Ok(change) => Ok(Ok(Outcome::Removed(change))),
-            Err(Stop::Decided(answer)) => Ok(answer),
-            Err(Stop::Failed(error)) => Err(error),
-        }
-    }
-}
-
-struct Many<'a>(&'a [(UserId, Removal)]);
-
-impl Work for Many<'_> {
-    type Answer = Vec<Answer>;
-
-    async fn run(&self, tx: &mut impl Transaction) -> Result<Vec<Answer>, StoreError> {
+    async fn run(&self, tx: &mut T) -> Result<Vec<Answer>, StoreError> {
         let mut answers = Vec::with_capacity(self.0.len());
         for (actor, removal) in self.0 {
-            answers.push(One(*actor, removal).run(tx).await?);
+            answers.push(remove_in(tx, *actor, removal).await?);
         }
         Ok(answers)
     }

@@ -58,6 +58,18 @@ pub trait Store: Send + Sync {
     /// out; others as the backend says.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
+    /// Begins a transaction that only reads: [`begin`](Self::begin) by default.
+    ///
+    /// It has the same isolation. A backend may make it cheaper, such as a snapshot that takes no write lock and waits
+    /// for no writer; then a write in it MUST fail as
+    /// [`StoreErrorKind::Unsupported`](crate::StoreErrorKind::Unsupported). [`explain`](crate::explain) uses it.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    fn begin_read(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send {
+        self.begin()
+    }
+
     /// Waits before the `attempt`-th replay of a conflict, counted from 1. Ready at once by default: adapters have
     /// clocks, the core has none.
     fn backoff(&self, attempt: u32) -> impl Future<Output = ()> + Send {
@@ -71,6 +83,10 @@ impl<S: Store> Store for Arc<S> {
 
     fn begin(&self) -> impl Future<Output = Result<S::Tx, StoreError>> + Send {
         S::begin(self)
+    }
+
+    fn begin_read(&self) -> impl Future<Output = Result<S::Tx, StoreError>> + Send {
+        S::begin_read(self)
     }
 
     fn backoff(&self, attempt: u32) -> impl Future<Output = ()> + Send {

@@ -187,20 +187,31 @@ macro_rules! tapped {
     }};
 }
 
+impl<S: Store, T: Tap> Tapped<S, T> {
+    async fn begin_with(
+        &self,
+        begin: impl Future<Output = Result<S::Tx, StoreError>> + Send,
+    ) -> Result<TappedTransaction<S::Tx, T>, StoreError> {
+        let (tap, mut session) = (Arc::clone(&self.tap), T::Session::default());
+        let inner: Result<S::Tx, StoreError> =
+            tapped!(tap, session, Call::Begin, begin, |_| Told::Done);
+        Ok(TappedTransaction {
+            inner: inner?,
+            tap,
+            session,
+        })
+    }
+}
+
 impl<S: Store, T: Tap> Store for Tapped<S, T> {
     type Tx = TappedTransaction<S::Tx, T>;
 
     async fn begin(&self) -> Result<Self::Tx, StoreError> {
-        let (tap, mut session) = (Arc::clone(&self.tap), T::Session::default());
-        let begun: Result<S::Tx, StoreError> =
-            tapped!(tap, session, Call::Begin, self.inner.begin(), |_| {
-                Told::Done
-            });
-        Ok(TappedTransaction {
-            inner: begun?,
-            tap,
-            session,
-        })
+        self.begin_with(self.inner.begin()).await
+    }
+
+    async fn begin_read(&self) -> Result<Self::Tx, StoreError> {
+        self.begin_with(self.inner.begin_read()).await
     }
 
     async fn backoff(&self, attempt: u32) {

@@ -22,4 +22,5 @@ mod snapshot;
 mod store_error;
 mod table;
 mod timestamp;
+mod transact;
 mod world;

@@ -10,7 +10,6 @@ use axum::Router;
 use axum::routing::get;
 use crm_chat_conformance::faults::{Fault, Faulty, Gate};
 use crm_chat_domain::Snapshot;
-use crm_chat_memory::Memory;
 use crm_chat_rest::{Options, Tls};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -258,23 +257,4 @@ async fn a_router_serves_under_a_path_of_another_service() {
         outer.get("/crm/nope").await.body["error"],
         "ERROR_METHOD_NOT_FOUND"
     );
-}
-
-#[tokio::test]
-async fn readiness_asks_the_store_and_liveness_does_not() {
-    let store: Faulty<Memory> = Faulty::new(memory(&world()).await);
-    let server = Running::over(store.clone(), Options::default(), None).await;
-    let mut client = server.connect().await;
-    for (path, calls) in [("/healthz", 0), ("/readyz", 3)] {
-        assert_eq!(client.ask(path).await.expect("an answer").0, 200);
-        assert_eq!(store.calls().len(), calls, "{path}");
-    }
-    store.inject(
-        1,
-        Fault::Before(crm_chat_domain::StoreErrorKind::Unavailable),
-    );
-    assert_eq!(client.ask("/readyz").await.expect("an answer").0, 503);
-    assert_eq!(client.ask("/healthz").await.expect("an answer").0, 200);
-    store.inject(1, Fault::StallBefore(Gate::default()));
-    assert_eq!(soon(client.ask("/readyz")).await.expect("an answer").0, 503);
 }

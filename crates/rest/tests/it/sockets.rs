@@ -165,8 +165,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     pub(crate) async fn send(&mut self, path: &str, headers: &str, body: &[u8]) -> io::Result<()> {
         let length = body.len();
-        let head =
-            format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n");
+        let verb = if path.starts_with("/rest") {
+            "POST"
+        } else {
+            "GET"
+        };
+        let head = format!(
+            "{verb} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n"
+        );
         self.0.write_all(head.as_bytes()).await?;
         self.0.write_all(body).await?;
         self.0.flush().await
