@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use crm_chat_domain::Store;
 use futures_lite::FutureExt;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 use crate::body::{BodyBounds, RequestBody};
@@ -108,6 +109,11 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
         self.gate.clone()
     }
 
+    /// Returns the figures, for others to add theirs.
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        self.telemetry.registry()
+    }
+
     pub(crate) fn into_router(self) -> Router {
         Router::new()
             .fallback(Self::handle)
@@ -178,7 +184,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
 
     /// Answers whether calls are worked on and the store answers.
     async fn ready(&self) -> Response {
-        if self.gate.is_closed() {
+        if self.gate.is_draining() {
             return unavailable("stopping\n");
         }
         if self.readiness.check(&self.store, &self.telemetry).await {

@@ -123,6 +123,10 @@ impl Telemetry {
         self
     }
 
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
     /// Records a check of readiness that failed.
     pub(crate) fn not_ready(&self, reason: &'static str, cause: &str) {
         count(&self.not_ready, reason);

@@ -2,6 +2,7 @@
 
 mod activity;
 mod batches;
+mod connections;
 mod credentials;
 mod failing;
 mod fuzz;
@@ -13,5 +14,7 @@ mod readiness;
 mod reading;
 mod secrecy;
 mod server;
+mod sockets;
+mod stopping;
 mod support;
 mod telemetry;
