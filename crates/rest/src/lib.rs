@@ -5,6 +5,7 @@ mod address;
 mod app;
 mod authentication;
 mod body;
+mod connection;
 mod credentials;
 mod external_metric;
 mod failure;
@@ -32,5 +33,5 @@ pub use credentials::{
 };
 pub use external_metric::ExternalMetric;
 pub use options::Options;
-pub use server::{Server, stop_signal};
+pub use server::{HangupSignal, Server, hangup_signal, stop_signal};
 pub use tls::{Tls, TlsError};

@@ -12,13 +12,16 @@ use crate::file::{create_new_private, with_suffix};
 use crate::probe::uri;
 use crate::schema::Schema;
 
-/// Writes a consistent copy of a database to a new file, which only its owner can read. Others may write meanwhile.
+/// Writes a consistent copy of a database to a new file, which only its owner can read. Others may
+/// write meanwhile.
 ///
-/// `adapt` changes the copy before it is checked, synced and given its name. The connection must not be in a transaction.
+/// `adapt` changes the copy before it is checked, synced and given its name. The connection must
+/// not be in a transaction.
 ///
 /// # Errors
-/// *unavailable* if the file exists already or cannot be written, *unsupported* if the database is of a newer version,
-/// *corrupt* if the database is damaged. The file does not exist then, unless it did before.
+/// *unavailable* if the file exists already or cannot be written, *unsupported* if the database is
+/// of a newer version, *corrupt* if the database is damaged. The file does not exist then, unless
+/// it did before.
 pub fn backup(
     connection: &Connection,
     schema: &Schema,
@@ -26,44 +29,38 @@ pub fn backup(
     adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let path = std::path::absolute(path).map_err(unwritable)?;
-    // The empty file reserves the name, and is replaced by a copy that is complete: a backup that is killed must not leave
-    // a part of a copy that looks like a backup.
+    // The empty file reserves the name, and is replaced by a copy that is complete: a backup that
+    // is killed must not leave a part of a copy that looks like a backup.
     create_new_private(&path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => unwritable("the file exists already"),
         _ => unwritable(error),
     })?;
     let partial = with_suffix(&path, ".partial");
-    let written = copy(connection, schema, &partial, adapt).and_then(|()| {
-        fs::rename(&partial, &path)
-            .and_then(|()| sync_directory(&path))
-            .map_err(unwritable)
+    let written = reserve(&partial).and_then(|()| {
+        let copied = write(connection, schema, &partial, adapt)
+            .and_then(|()| fs::rename(&partial, &path).map_err(unwritable))
+            .and_then(|()| sync_directory(&path).map_err(unwritable));
+        if copied.is_err() {
+            // Report the original error: what cannot be removed does not look like a backup.
+            let _ = fs::remove_file(&partial);
+            let _ = fs::remove_file(with_suffix(&partial, "-journal"));
+        }
+        copied
     });
     if written.is_err() {
-        // The original error is the one to report, and what cannot be removed is not a backup.
         let _ = fs::remove_file(&path);
     }
     written
 }
 
-fn copy(
-    connection: &Connection,
-    schema: &Schema,
-    partial: &Path,
-    adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+fn reserve(partial: &Path) -> Result<(), StoreError> {
     create_new_private(partial).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => unwritable(format!(
             "`{}` is left from a backup that was interrupted, or one is running: remove it",
             partial.display()
         )),
         _ => unwritable(error),
-    })?;
-    let copied = write(connection, schema, partial, adapt);
-    if copied.is_err() {
-        let _ = fs::remove_file(partial);
-        let _ = fs::remove_file(with_suffix(partial, "-journal"));
-    }
-    copied
+    })
 }
 
 fn write(
@@ -72,7 +69,8 @@ fn write(
     partial: &Path,
     adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    // VACUUM INTO reads in one transaction, which holds up no writer, and leaves out free pages and deleted rows.
+    // VACUUM INTO reads in one transaction, which holds up no writer, and leaves out free pages and
+    // deleted rows.
     connection
         .execute("VACUUM INTO ?1", [uri(partial, "")])
         .map_err(failed(COPY))?;

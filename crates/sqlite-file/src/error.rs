@@ -14,9 +14,10 @@ pub fn failed(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Error) -> 
 
 /// Returns a function that converts the error of the COMMIT of `operation` into a store's.
 ///
-/// If the disk failed, the commit may have reached it and be found there after a restart. So may one that ran out of
-/// memory: SQLite registers the frames of a commit in the shared index after it has synced them, and that may allocate.
-/// Whatever else fails, fails before the transaction's last frame is written.
+/// If the disk failed, the commit may have reached it and be found there after a restart. So may
+/// one that ran out of memory: SQLite registers the frames of a commit in the shared index after it
+/// has synced them, and that may allocate. Whatever else fails, fails before the transaction's last
+/// frame is written.
 pub fn commit_failed(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Error) -> StoreError {
     |error| {
         let kind = match error.sqlite_error_code() {

@@ -13,7 +13,7 @@ use crate::backup::backup;
 use crate::error::{failed, is_busy};
 use crate::identity::FileIdentity;
 use crate::probe::{FileKind, probe};
-use crate::schema::{Access, Schema};
+use crate::schema::{FilePermissions, Schema};
 
 /// Options for opening a file.
 ///
@@ -22,7 +22,8 @@ use crate::schema::{Access, Schema};
 pub struct OpenOptions {
     /// Whether a missing or empty file becomes one of the schema's kind.
     pub create: bool,
-    /// The time to wait for other connections, and the busy timeout of the connection that is returned.
+    /// The time to wait for other connections, and the busy timeout of the connection that is
+    /// returned.
     pub lock_timeout: Duration,
 }
 
@@ -32,16 +33,18 @@ pub struct DatabaseFile {
     schema: &'static Schema,
     path: PathBuf,
     wal: PathBuf,
-    identity: FileIdentity,
+    /// The file, the journal and the journal's index, as they were when they were opened.
+    opened: Vec<(PathBuf, FileIdentity)>,
 }
 
 impl DatabaseFile {
     /// Opens a file for writing and brings it to the schema's latest version.
     ///
     /// # Errors
-    /// - *unavailable*: the file is missing or empty and must not be created, it cannot be opened or written, its
-    ///   permissions are too wide, or another connection held it for too long;
-    /// - *unsupported*: it is a SQLite database of another kind or of a newer version, or it cannot have a WAL;
+    /// - *unavailable*: the file is missing or empty and must not be created, it cannot be opened
+    ///   or written, its permissions are too wide, or another connection held it for too long;
+    /// - *unsupported*: it is a SQLite database of another kind or of a newer version, or it cannot
+    ///   have a WAL;
     /// - *corrupt*: it is not a SQLite database, or damaged.
     ///
     /// A file that is refused is left as it is.
@@ -53,19 +56,32 @@ impl DatabaseFile {
         // Neither `:memory:` nor a name that SQLite takes for a URI.
         let path = std::path::absolute(path).map_err(unavailable)?;
         prepare(&path, schema, options)?;
-        let file = Self {
+        // SQLite follows symbolic links and puts the journal beside the file that they lead to.
+        let target = path.canonicalize().map_err(unavailable)?;
+        let mut file = Self {
             schema,
-            identity: FileIdentity::of(&path).map_err(unavailable)?,
-            // SQLite follows symbolic links and puts the journal beside the file that they lead to.
-            wal: with_suffix(&path.canonicalize().map_err(unavailable)?, "-wal"),
-            path,
+            wal: with_suffix(&target, "-wal"),
+            opened: Vec::with_capacity(3),
+            path: path.clone(),
         };
+        file.remember(path)?;
         file.check_permissions()?;
         let connection = file.connect()?;
         set_busy_timeout(&connection, options.lock_timeout)?;
         schema.migrate(&connection)?;
         use_wal(&connection, options.lock_timeout)?;
+        // The first read after the switch opens the journal. From here on neither it nor its index
+        // goes away before the connection is closed.
+        schema.check_version(&connection).map_err(failed(OPEN))??;
+        file.remember(file.wal.clone())?;
+        file.remember(with_suffix(&target, "-shm"))?;
         Ok((file, connection))
+    }
+
+    fn remember(&mut self, path: PathBuf) -> Result<(), StoreError> {
+        let identity = FileIdentity::of(&path).map_err(unavailable)?;
+        self.opened.push((path, identity));
+        Ok(())
     }
 
     /// Opens one more connection to the file that cannot write, with a busy timeout.
@@ -81,18 +97,29 @@ impl DatabaseFile {
         Ok(reader)
     }
 
-    /// Checks that the path still leads to the file that was opened. Takes about a microsecond.
+    /// Checks that the paths of the file, of its journal and of the journal's index still lead to
+    /// what was opened. Takes about a microsecond each.
     ///
     /// # Errors
-    /// *unavailable* if it does not. What a connection reads or writes then is in a file that no one else sees.
+    /// *unavailable* if they do not. What a connection reads or writes then is in a file that no
+    /// other process sees.
     pub fn verify(&self) -> Result<(), StoreError> {
-        match FileIdentity::of(&self.path) {
-            Ok(identity) if identity == self.identity => Ok(()),
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(unavailable(error)),
-            _ => Err(unavailable(
-                "the file was replaced or deleted while it was open: restart the program",
-            )),
+        for (path, opened) in &self.opened {
+            match FileIdentity::of(path) {
+                Ok(identity) if identity == *opened => {}
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(unavailable(error));
+                }
+                _ => {
+                    let problem =
+                        "the file was replaced or deleted while it was open: restart the program";
+                    let operation = format!("use `{}`", path.display());
+                    return Err(StoreError::new(StoreErrorKind::Unavailable, operation)
+                        .with_source(problem));
+                }
+            }
         }
+        Ok(())
     }
 
     /// Writes a consistent copy, as [`backup`] does.
@@ -104,7 +131,8 @@ impl DatabaseFile {
         path: &Path,
         adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        // A connection of its own holds up nothing else. It is not a reader, since SQLite treats a copy as a write.
+        // A connection of its own holds up nothing else. It is not a reader, since SQLite treats a
+        // copy as a write.
         let connection = self.connect()?;
         set_busy_timeout(&connection, Duration::from_secs(5))?;
         backup(&connection, self.schema, path, adapt)
@@ -118,7 +146,8 @@ impl DatabaseFile {
 
     fn connect(&self) -> Result<Connection, StoreError> {
         self.verify()?;
-        // The URI flag is for backups, which name their target by one. The path is absolute and is never taken for one.
+        // The URI flag is for backups, which name their target by one. The path is absolute and is
+        // never taken for one.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -139,7 +168,7 @@ impl DatabaseFile {
     #[cfg(unix)]
     fn check_permissions(&self) -> Result<(), StoreError> {
         use std::os::unix::fs::PermissionsExt;
-        if self.schema.access == Access::Any {
+        if self.schema.permissions == FilePermissions::Any {
             return Ok(());
         }
         let mode = self
@@ -161,15 +190,16 @@ impl DatabaseFile {
     /// Permissions elsewhere are inherited from the directory.
     #[cfg(not(unix))]
     fn check_permissions(&self) -> Result<(), StoreError> {
-        let _ = Access::Any;
+        let _ = FilePermissions::Any;
         Ok(())
     }
 }
 
 /// Refuses a file that cannot be opened before SQLite changes it, and creates one that is missing.
 fn prepare(path: &Path, schema: &Schema, options: OpenOptions) -> Result<(), StoreError> {
-    /// Closing a new file would drop the locks of another connection that this process has opened to it since. No
-    /// connection is opened before `prepare` is done, so it is enough to do it one at a time.
+    /// Closing a new file would drop the locks of another connection that this process has opened
+    /// to it since. No connection is opened before `prepare` is done, so it is enough to do it one
+    /// at a time.
     static PREPARING: Mutex<()> = Mutex::new(());
 
     let _preparing = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,7 +218,8 @@ fn prepare(path: &Path, schema: &Schema, options: OpenOptions) -> Result<(), Sto
     }
 }
 
-/// Creates an empty file for its owner alone. SQLite gives the journal beside it the same permissions.
+/// Creates an empty file for its owner alone. SQLite gives the journal beside it the same
+/// permissions.
 fn create_private(path: &Path) -> io::Result<()> {
     match create_new_private(path) {
         // Another process has created it since, and its file is as good.
@@ -233,7 +264,8 @@ fn set_busy_timeout(connection: &Connection, timeout: Duration) -> Result<(), St
 
 /// Switches the journal to WAL, where readers and writers do not wait for each other.
 ///
-/// SQLite waits by itself for a reader, but not for a writer: it already reads the file when it asks for the write lock.
+/// SQLite waits by itself for a reader, but not for a writer: it already reads the file when it
+/// asks for the write lock.
 fn use_wal(connection: &Connection, timeout: Duration) -> Result<(), StoreError> {
     const SWITCH: &str = "switch the journal to WAL";
     let start = Instant::now();
@@ -279,6 +311,7 @@ mod tests {
         lock_timeout: Duration::from_secs(5),
     };
 
+    #[cfg(unix)]
     #[test]
     fn journal_that_cannot_be_switched_to_wal_is_unsupported() {
         let directory = tempfile::tempdir().unwrap();
@@ -306,6 +339,7 @@ mod tests {
         assert!(opened.is_ok());
     }
 
+    #[cfg(unix)]
     #[test]
     fn moved_file_and_retargeted_link_are_noticed() {
         let directory = tempfile::tempdir().unwrap();
@@ -326,8 +360,11 @@ mod tests {
         assert!(file.wal_bytes() > 0);
 
         link("other.db");
-        let expected = "cannot open the file: unavailable: the file was replaced or deleted while \
-                        it was open: restart the program";
+        let expected = format!(
+            "cannot use `{}`: unavailable: the file was replaced or deleted while it was open: \
+             restart the program",
+            path("link.db").display()
+        );
         assert_eq!(file.verify().unwrap_err().report(), expected);
         let error = file.open_reader(Duration::ZERO).unwrap_err();
         assert_eq!(error.report(), expected);

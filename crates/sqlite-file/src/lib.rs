@@ -11,4 +11,4 @@ mod schema;
 pub use backup::backup;
 pub use error::{commit_failed, corrupt, failed, is_busy};
 pub use file::{DatabaseFile, OpenOptions, configure};
-pub use schema::{Access, Schema};
+pub use schema::{FilePermissions, Schema};

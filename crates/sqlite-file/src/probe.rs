@@ -30,8 +30,9 @@ pub(crate) enum FileKind {
 
 /// Classifies a file without changing it or what lies beside it, by the header in the file itself.
 ///
-/// The application id is in that header from the first transaction on, since only then is the journal switched to WAL. A
-/// newer version may be in the journal alone; [`Schema::migrate`] reads it again, under the lock.
+/// The application id is in that header from the first transaction on, since only then is the
+/// journal switched to WAL. A newer version may be in the journal alone; [`Schema::migrate`] reads
+/// it again, under the lock.
 pub(crate) fn probe(path: &Path, schema: &Schema) -> Result<FileKind, StoreError> {
     match path.metadata() {
         Ok(metadata) if metadata.is_file() && metadata.len() == 0 => return Ok(FileKind::Empty),
@@ -61,16 +62,18 @@ pub(crate) fn probe(path: &Path, schema: &Schema) -> Result<FileKind, StoreError
 
 /// Reads the application id and the version; `None` if the file is shorter than any database.
 ///
-/// Through SQLite: POSIX drops every lock that a process has on a file once the process closes any descriptor of it, and
-/// SQLite alone knows which descriptors must stay open (<https://www.sqlite.org/howtocorrupt.html>, 2.2). `immutable`
-/// keeps it from taking locks of its own, from creating files, and from rolling a journal back.
+/// Through SQLite: POSIX drops every lock that a process has on a file once the process closes any
+/// descriptor of it, and SQLite alone knows which descriptors must stay open
+/// (<https://www.sqlite.org/howtocorrupt.html>, 2.2). `immutable` keeps it from taking locks of its
+/// own, from creating files, and from rolling a journal back.
 fn header(path: &Path) -> rusqlite::Result<Option<(u32, u32)>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let probe = Connection::open_with_flags(uri(path, "?mode=ro&immutable=1"), flags)?;
-    // While pages are copied from the journal into the file, or after a crash meanwhile, the header may count pages that
-    // the file does not have yet. Without this, SQLite calls such a file corrupt before it looks at the journal.
+    // While pages are copied from the journal into the file, or after a crash meanwhile, the header
+    // may count pages that the file does not have yet. Without this, SQLite calls such a file
+    // corrupt before it looks at the journal.
     probe.pragma_update(None, "writable_schema", true)?;
     // The smallest page that there is: a file shorter than a page counts as empty.
     probe.pragma_update(None, "page_size", 512)?;

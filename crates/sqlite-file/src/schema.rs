@@ -1,7 +1,8 @@
 //! Kinds of files, their versions and migrations.
 //!
-//! Written here and not taken from a crate, since the version must be read under the same lock under which the migration
-//! runs: two processes may open a new file at once, and a file of another program must not be touched.
+//! Written here and not taken from a crate, since the version must be read under the same lock
+//! under which the migration runs: two processes may open a new file at once, and a file of another
+//! program must not be touched.
 
 use std::cmp::Ordering;
 
@@ -26,14 +27,14 @@ pub struct Schema {
     /// The message for a database of another kind.
     pub foreign: &'static str,
     /// The permissions that a file must have.
-    pub access: Access,
+    pub permissions: FilePermissions,
 }
 
 /// The permissions that a file must have to be opened.
 ///
 /// Exhaustive, since a file is either secret or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum FilePermissions {
     /// Any. A new file is created for its owner alone, and its permissions may be widened later.
     Any,
     /// Neither the group nor others can read or write it.
@@ -59,12 +60,12 @@ impl Schema {
         Ok(())
     }
 
-    /// Checks that a database is still of the version that this program knows. Call it within a transaction: another
-    /// process may migrate a file that is open here.
+    /// Checks that a database is still of the version that this program knows. Call it within a
+    /// transaction: another process may migrate a file that is open here.
     ///
     /// # Errors
-    /// *Unsupported* if it is not. The inner error is SQLite's if the version cannot be read, so that a caller may wait
-    /// for a lock.
+    /// *Unsupported* if it is not. The inner error is SQLite's if the version cannot be read, so
+    /// that a caller may wait for a lock.
     pub fn check_version(
         &self,
         connection: &Connection,
@@ -84,7 +85,8 @@ impl Schema {
     /// Runs the next migration, if there is still one to run once the lock is held.
     fn step(&self, connection: &Connection) -> Result<(), StoreError> {
         let failed = || failed(format!("migrate the {}", self.contents));
-        // IMMEDIATE, so that of two who open a new file at once, one waits and then sees what the other did.
+        // IMMEDIATE, so that of two who open a new file at once, one waits and then sees what the
+        // other did.
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
             .map_err(failed())?;
         let version = self.version(&transaction)?;
@@ -154,7 +156,7 @@ pub(crate) mod tests {
         initialize: |_| Ok(()),
         contents: "notes",
         foreign: "it is a SQLite database, but holds no notes",
-        access: Access::Any,
+        permissions: FilePermissions::Any,
     };
 
     /// A database in memory with an application id, a version and, if wanted, a table.

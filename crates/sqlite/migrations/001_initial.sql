@@ -61,7 +61,8 @@ CREATE TABLE removers (
 
 CREATE INDEX removers_of_chat ON removers (chat);
 
--- The log. A chat in it may be gone. AUTOINCREMENT, since the number of a deleted record is never given to another.
+-- The log. A chat in it may be gone. AUTOINCREMENT, since the number of a deleted record is never
+-- given to another.
 CREATE TABLE removals (
     sequence    INTEGER PRIMARY KEY AUTOINCREMENT CHECK (sequence > 0),
     chat        INTEGER NOT NULL CHECK (chat > 0),

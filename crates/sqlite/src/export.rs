@@ -12,11 +12,12 @@ use crate::{log, transaction};
 
 /// One state of a store, read section by section in constant memory, while others write.
 ///
-/// The sections are those of a [`Snapshot`], each in the order of a [sorted](Snapshot::sort) one. Each method passes the
-/// items of one section to a function, which may end the reading by an error of its own.
+/// The sections are those of a [`Snapshot`], each in the order of a [sorted](Snapshot::sort) one.
+/// Each method passes the items of one section to a function, which may end the reading by an error
+/// of its own.
 ///
-/// The methods read the disk in place and block: call them on a thread that may. While the export exists, the store's
-/// journal grows by what others write.
+/// The methods read the disk in place and block: call them on a thread that may. While the export
+/// exists, the store's journal grows by what others write.
 ///
 /// ```
 /// use crm_chat_domain::StoreError;
@@ -147,10 +148,12 @@ impl Export {
         visit(&self.session, sql, columns, link, each)
     }
 
-    /// Passes the access rights to `each`, by user, kind and entity. Those of one user are sorted in memory.
+    /// Passes the access rights to `each`, by user, kind and entity. Those of one user are sorted
+    /// in memory.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed or holds what is not an access right, and what `each` returns.
+    /// [`StoreError`] if the storage failed or holds what is not an access right, and what `each`
+    /// returns.
     pub fn access<E: From<StoreError>>(
         &self,
         each: impl FnMut(Access) -> Result<(), E>,
@@ -182,7 +185,8 @@ impl Export {
     /// Passes the rights to remove to `each`, by user and chat.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed or holds what is not such a right, and what `each` returns.
+    /// [`StoreError`] if the storage failed or holds what is not such a right, and what `each`
+    /// returns.
     pub fn removers<E: From<StoreError>>(
         &self,
         each: impl FnMut(Remover) -> Result<(), E>,

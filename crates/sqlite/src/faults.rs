@@ -1,4 +1,5 @@
-//! Failures that are provoked from within: a full disk by a limit of the connection, a write that fails by a trigger.
+//! Failures that are provoked from within: a full disk by a limit of the connection, a write that
+//! fails by a trigger.
 
 use crm_chat_domain::{
     Access, Change, Chat, ChatRepo, Link, LoadError, Outcome, OwnerChange, Removal, RemoveError,

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_io::Timer;
 use async_lock::Mutex;
 use blocking::unblock;
 use crm_chat_domain::{Edit, EditError, LoadError, LogEntry, Snapshot, Store, StoreError};
@@ -32,19 +33,20 @@ use schema::SCHEMA;
 use session::{Purpose, Session};
 pub use transaction::SqliteTransaction;
 
-/// A store in a SQLite file, or in a private database in memory. A handle: its clones share its connections.
+/// A store in a SQLite file, or in a private database in memory. A handle: its clones share its
+/// connections.
 ///
-/// Several handles, in one process or in many, may be open on one file. Bound to no runtime: it works under tokio, smol
-/// or a bare `block_on`.
+/// Several handles, in one process or in many, may be open on one file. Bound to no runtime: it
+/// works under tokio, smol or a bare `block_on`.
 ///
-/// A transaction holds the file's write lock from `begin` to its end. Another one waits without blocking a thread; after
-/// [`Options::lock_timeout`] it fails as
-/// [`StoreErrorKind::Unavailable`](crm_chat_domain::StoreErrorKind::Unavailable). What only reads, `begin_read` among it,
-/// reads one state of the file, and neither waits for a writer nor holds one up. In memory there is one connection, and
-/// everything waits for it.
+/// A transaction holds the file's write lock from `begin` to its end. Another one waits without
+/// blocking a thread; after [`Options::lock_timeout`] it fails as
+/// [`StoreErrorKind::Unavailable`](crm_chat_domain::StoreErrorKind::Unavailable). What only reads,
+/// `begin_read` among it, reads one state of the file, and neither waits for a writer nor holds one
+/// up. In memory there is one connection, and everything waits for it.
 ///
-/// If the file is replaced or deleted while it is open, everything fails as *unavailable*; if a newer program migrates
-/// it, everything fails as *unsupported*.
+/// If the file is replaced or deleted while it is open, everything fails as *unavailable*; if a
+/// newer program migrates it, everything fails as *unsupported*.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
     /// The connection that writes.
@@ -60,7 +62,8 @@ impl Sqlite {
         Options::default()
     }
 
-    /// Opens the store in a file, with every [option](Self::options) at its default; creates it if there is none.
+    /// Opens the store in a file, with every [option](Self::options) at its default; creates it if
+    /// there is none.
     ///
     /// # Errors
     /// See [`Options::open`].
@@ -80,8 +83,8 @@ impl Sqlite {
     /// [epoch](LogPage::epoch).
     ///
     /// # Errors
-    /// [`LoadError::Invalid`] if the snapshot breaks a rule, [`LoadError::Store`] if the storage failed. The store holds
-    /// what it held before.
+    /// [`LoadError::Invalid`] if the snapshot breaks a rule, [`LoadError::Store`] if the storage
+    /// failed. The store holds what it held before.
     pub async fn load(&self, snapshot: Snapshot) -> Result<(), LoadError> {
         // Before the lock is taken: a large snapshot takes a while.
         let snapshot = unblock(move || snapshot.validate().map(|()| snapshot)).await?;
@@ -96,13 +99,15 @@ impl Sqlite {
     /// Returns everything as a snapshot, [sorted](Snapshot::sort).
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed, of the kind *corrupt* if it holds what is not a snapshot.
+    /// [`StoreError`] if the storage failed, of the kind *corrupt* if it holds what is not a
+    /// snapshot.
     pub async fn dump(&self) -> Result<Snapshot, StoreError> {
         let export = self.export().await?;
         unblock(move || export.snapshot()).await
     }
 
-    /// Takes a snapshot to be read section by section. It keeps one of a few connections until it is dropped.
+    /// Takes a snapshot to be read section by section. It keeps one of a few connections until it
+    /// is dropped.
     ///
     /// # Errors
     /// [`StoreError`] if the storage failed.
@@ -122,18 +127,20 @@ impl Sqlite {
     /// Makes a single change in a transaction of its own.
     ///
     /// # Errors
-    /// [`EditError::Rejected`] if it names what is not there, [`EditError::Store`] if the storage failed. Nothing was
-    /// changed, but for *outcome unknown*.
+    /// [`EditError::Rejected`] if it names what is not there, [`EditError::Store`] if the storage
+    /// failed. Nothing was changed, but for *outcome unknown*.
     pub async fn edit(&self, edit: &Edit) -> Result<(), EditError> {
         let session = self.session(Purpose::Writing).await?;
         edit::apply(&session, edit)?;
         Ok(unblock(move || session.commit()).await?)
     }
 
-    /// Returns up to `limit` records of the removal log that are numbered above `after`, lowest first. 0 is below all.
+    /// Returns up to `limit` records of the removal log that are numbered above `after`, lowest
+    /// first. 0 is below all.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed, of the kind *corrupt* if it holds what is not a record.
+    /// [`StoreError`] if the storage failed, of the kind *corrupt* if it holds what is not a
+    /// record.
     pub async fn log(&self, after: u64, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
         let session = self.session(Purpose::Reading).await?;
         unblock(move || log::read(&session, after, limit)).await
@@ -148,8 +155,9 @@ impl Sqlite {
         unblock(move || log::read_page(&session, after, limit)).await
     }
 
-    /// Deletes the records of the removal log that are numbered below `before`, and returns how many there were. Their
-    /// numbers are not given again. Others may write meanwhile, since the records are deleted in several transactions.
+    /// Deletes the records of the removal log that are numbered below `before`, and returns how
+    /// many there were. Their numbers are not given again. Others may write meanwhile, since the
+    /// records are deleted in several transactions.
     ///
     /// # Errors
     /// [`StoreError`] if the storage failed. Some of the records may be deleted then.
@@ -167,16 +175,19 @@ impl Sqlite {
             if !more {
                 return Ok(total);
             }
+            // Other processes poll for the lock this often. Without a pause they would hardly ever
+            // find it free.
+            Timer::after(session::LONGEST_PAUSE).await;
         }
     }
 
-    /// Writes a copy of the store to a new file, which only its owner can read on Unix. Others may write meanwhile. The
-    /// copy is of one state, checked and synced; it is a store in a file by itself, with an [epoch](LogPage::epoch) of its
-    /// own.
+    /// Writes a copy of the store to a new file, which only its owner can read on Unix. Others may
+    /// write meanwhile. The copy is of one state, checked and synced; it is a store in a file by
+    /// itself, with an [epoch](LogPage::epoch) of its own.
     ///
     /// # Errors
-    /// *unavailable* if the file exists already or cannot be written, *corrupt* if the store is damaged. There is no copy
-    /// then.
+    /// *unavailable* if the file exists already or cannot be written, *corrupt* if the store is
+    /// damaged. There is no copy then.
     pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), StoreError> {
         let path = path.as_ref().to_owned();
         let operation = format!("back up the store to `{}`", path.display());
@@ -190,8 +201,8 @@ impl Sqlite {
         copied.map_err(|error| error.with_operation(operation))
     }
 
-    /// Returns the size of the file's journal in bytes; 0 if there is none. It grows while a transaction or an export
-    /// keeps pages from being copied into the file.
+    /// Returns the size of the file's journal in bytes; 0 if there is none. It grows while a
+    /// transaction or an export keeps pages from being copied into the file.
     #[must_use]
     pub fn wal_bytes(&self) -> u64 {
         self.readers

@@ -8,15 +8,17 @@ use crate::value::Place;
 
 /// A page of the removal log, and the state of the whole log at the moment of reading.
 ///
-/// A follower that keeps the epoch beside the number of the last record that it has seen can tell that its place in the
-/// log is lost: if the epoch is another one, or `pruned_through` is above its number.
+/// A follower that keeps the epoch beside the number of the last record that it has seen can tell
+/// that its place in the log is lost: if the epoch is another one, or `pruned_through` is above its
+/// number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogPage {
-    /// The name of this numbering, 32 hexadecimal digits. It is new whenever a snapshot is loaded, and in every backup.
+    /// The name of this numbering, 32 hexadecimal digits. It is new whenever a snapshot is loaded,
+    /// and in every backup.
     pub epoch: String,
-    /// The number up to which records may have been deleted by [`Sqlite::prune_log`](crate::Sqlite::prune_log); 0 if none
-    /// were.
+    /// The number up to which records may have been deleted by
+    /// [`Sqlite::prune_log`](crate::Sqlite::prune_log); 0 if none were.
     pub pruned_through: u64,
     /// The highest number that was ever given in this epoch; 0 if there is none.
     pub last: u64,
@@ -125,11 +127,11 @@ impl Numbering {
     }
 }
 
-/// The most records that are deleted in one transaction, which holds up every writer.
+/// The most records that are deleted in one transaction, which every writer waits for.
 const CHUNK: i64 = 1000;
 
-/// Deletes the lowest records numbered below `before`, a limited number of them. Returns how many, and whether records
-/// may be left.
+/// Deletes the lowest records numbered below `before`, a limited number of them. Returns how many,
+/// and whether records may be left.
 pub(crate) fn prune(connection: &Connection, before: u64) -> Result<(u64, bool), StoreError> {
     let failed = || failed("prune the removal log");
     let before = i64::try_from(before).unwrap_or(i64::MAX);

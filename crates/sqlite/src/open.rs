@@ -44,7 +44,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Sets the time after which an operation that waits for other transactions fails as *unavailable*; 5 s by default.
+    /// Sets the time after which an operation that waits for other transactions fails as
+    /// *unavailable*; 5 s by default.
     pub const fn lock_timeout(self, lock_timeout: Duration) -> Self {
         Self {
             lock_timeout,
@@ -52,8 +53,8 @@ impl Options {
         }
     }
 
-    /// Sets whether to create a store where there is no file, or an empty one; true by default. On Unix only its owner
-    /// may read and write a file that is created. Directories are not created.
+    /// Sets whether to create a store where there is no file, or an empty one; true by default. On
+    /// Unix only its owner may read and write a file that is created. Directories are not created.
     pub const fn create(self, create: bool) -> Self {
         Self { create, ..self }
     }
@@ -61,10 +62,10 @@ impl Options {
     /// Opens the store in a file, and brings it to this version's schema.
     ///
     /// # Errors
-    /// - *unavailable*: there is no such file and none is to be created, it cannot be opened or written, or another
-    ///   process held it for too long;
-    /// - *unsupported*: it is a SQLite database of another program, or a store of a newer version, or its journal cannot
-    ///   be a WAL there;
+    /// - *unavailable*: there is no such file and none is to be created, it cannot be opened or
+    ///   written, or another process held it for too long;
+    /// - *unsupported*: it is a SQLite database of another program, or a store of a newer version,
+    ///   or its journal cannot be a WAL there;
     /// - *corrupt*: it is not a SQLite database, or damaged.
     ///
     /// A file that is refused is left as it is.

@@ -1,6 +1,6 @@
 //! The store's schema.
 
-use crm_chat_sqlite_file::{Access, Schema};
+use crm_chat_sqlite_file::{FilePermissions, Schema};
 
 /// A store's file. Its permissions may be widened: it holds no secrets.
 pub(crate) static SCHEMA: Schema = Schema {
@@ -10,5 +10,5 @@ pub(crate) static SCHEMA: Schema = Schema {
     initialize: |_| Ok(()),
     contents: "store",
     foreign: "it is a SQLite database of another program",
-    access: Access::Any,
+    permissions: FilePermissions::Any,
 };

@@ -18,7 +18,8 @@ use crate::schema::SCHEMA;
 
 /// A connection, with a transaction open on it. Dropping it rolls back.
 ///
-/// `rusqlite::Transaction` borrows its connection, so it cannot be owned by a transaction that outlives a function.
+/// `rusqlite::Transaction` borrows its connection, so it cannot be owned by a transaction that
+/// outlives a function.
 #[derive(Debug)]
 pub(crate) struct Session {
     connection: MutexGuardArc<Connection>,
@@ -35,34 +36,42 @@ pub(crate) enum Purpose {
     Writing,
 }
 
-/// The pauses between attempts to take the file's lock: SQLite does not notify when it becomes free.
+/// The pauses between attempts to take the file's lock: SQLite does not notify when it becomes
+/// free.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(1),
     Duration::from_millis(2),
     Duration::from_millis(5),
-    Duration::from_millis(10),
+    LONGEST_PAUSE,
 ];
 
+/// The longest of the pauses.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+
 impl Session {
-    /// Begins a transaction, and waits for it no longer than the store's lock timeout, without blocking a thread.
+    /// Begins a transaction, and waits for it no longer than the store's lock timeout, without
+    /// blocking a thread.
     ///
     /// # Errors
-    /// *unavailable* if the wait ran out or the file was replaced, *unsupported* if a newer program migrated it.
+    /// *unavailable* if the wait ran out or the file was replaced, *unsupported* if a newer program
+    /// migrated it.
     pub(crate) async fn begin(store: &Sqlite, purpose: Purpose) -> Result<Self, StoreError> {
         let wait = Wait::new(store.lock_timeout);
-        // The session exists before BEGIN is sent: whenever this future is dropped, the session rolls back.
+        // The session exists before BEGIN is sent: whenever this future is dropped, the session
+        // rolls back.
         let session = wait.until_ready(Self::connect(store, purpose)).await?;
         let begin = match purpose {
             Purpose::Reading => "BEGIN",
-            // A read followed by a write in a deferred transaction fails with SQLITE_BUSY when another writer got in
-            // between. Taking the lock first also makes every removal serialisable.
+            // A read followed by a write in a deferred transaction fails with SQLITE_BUSY when
+            // another writer got in between. Taking the lock first also makes every removal
+            // serialisable.
             Purpose::Writing => "BEGIN IMMEDIATE",
         };
         let begin = |connection: &Connection| connection.execute_batch(begin);
         let (session, ()) = wait.until_free(session, begin).await?;
-        // The version is checked in each transaction, since a newer program may have migrated the file meanwhile. It is
-        // the first read of a deferred transaction, which is what takes the snapshot, and may find the file locked while
-        // another process recovers it after a crash.
+        // The version is checked in each transaction, since a newer program may have migrated the
+        // file meanwhile. It is the first read of a deferred transaction, which is what takes the
+        // snapshot, and may find the file locked while another process recovers it after a crash.
         let check = |connection: &Connection| SCHEMA.check_version(connection);
         let (session, checked) = wait.until_free(session, check).await?;
         checked?;
@@ -113,8 +122,8 @@ impl Deref for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if !self.is_autocommit() {
-            // `drop` cannot report an error. If ROLLBACK fails, the next BEGIN on this connection fails too and reports
-            // it; one from the pool is closed instead.
+            // `drop` cannot report an error. If ROLLBACK fails, the next BEGIN on this connection
+            // fails too and reports it; one from the pool is closed instead.
             let _ = self.execute_batch("ROLLBACK");
         }
         if let Some(loan) = &self.loan
@@ -157,7 +166,8 @@ impl Wait {
 
     /// Repeats a step until no other connection's lock is in its way.
     ///
-    /// The session is passed through, since a reference to a connection must not be held across an await.
+    /// The session is passed through, since a reference to a connection must not be held across an
+    /// await.
     async fn until_free<T>(
         &self,
         session: Session,
@@ -218,7 +228,8 @@ mod tests {
         });
     }
 
-    /// A recovery after a crash takes moments, and BEGIN of a read does not wait for it: it takes no lock yet.
+    /// A recovery after a crash takes moments, and BEGIN of a read does not wait for it: it takes
+    /// no lock yet.
     #[test]
     fn first_read_of_a_transaction_waits_for_a_recovery() {
         block_on(async {

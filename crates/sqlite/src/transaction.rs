@@ -13,21 +13,22 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use crate::session::Session;
 use crate::value::Place;
 
-/// A transaction on a [`Sqlite`](crate::Sqlite) store. Begun by [`begin`](crm_chat_domain::Store::begin) it holds the
-/// file's write lock; begun by [`begin_read`](crm_chat_domain::Store::begin_read) it is a snapshot that takes no lock and
+/// A transaction on a [`Sqlite`](crate::Sqlite) store. Begun by
+/// [`begin`](crm_chat_domain::Store::begin) it holds the file's write lock; begun by
+/// [`begin_read`](crm_chat_domain::Store::begin_read) it is a snapshot that takes no lock and
 /// cannot write.
 ///
-/// Its reads and its write take microseconds and run in place; a commit that must wait for the disk does so on another
-/// thread.
+/// Its reads and its write take microseconds and run in place; a commit that must wait for the disk
+/// does so on another thread.
 #[derive(Debug)]
 pub struct SqliteTransaction {
     session: Session,
-    state: State,
+    state: WriteState,
 }
 
 /// The state of a transaction's writes.
 #[derive(Debug)]
-enum State {
+enum WriteState {
     ReadOnly,
     /// Nothing was written yet.
     Clean {
@@ -69,7 +70,7 @@ impl SqliteTransaction {
     pub(crate) const fn writing(session: Session, durable: bool) -> Self {
         Self {
             session,
-            state: State::Clean { durable },
+            state: WriteState::Clean { durable },
         }
     }
 
@@ -77,7 +78,7 @@ impl SqliteTransaction {
     pub(crate) const fn reading(session: Session) -> Self {
         Self {
             session,
-            state: State::ReadOnly,
+            state: WriteState::ReadOnly,
         }
     }
 
@@ -146,10 +147,12 @@ impl UnitOfWork for SqliteTransaction {
     async fn commit(self) -> Result<(), StoreError> {
         let session = self.session;
         match self.state {
-            State::Written { durable: true } => unblock(move || session.commit()).await,
-            State::ReadOnly | State::Clean { .. } | State::Written { .. } => session.commit(),
+            WriteState::Written { durable: true } => unblock(move || session.commit()).await,
+            WriteState::ReadOnly | WriteState::Clean { .. } | WriteState::Written { .. } => {
+                session.commit()
+            }
             // Dropping the session rolls back.
-            State::Failed(error) => {
+            WriteState::Failed(error) => {
                 Err(StoreError::new(error.kind(), "commit a transaction").with_source(error))
             }
         }
@@ -196,17 +199,17 @@ impl ChatRepo for SqliteTransaction {
         let Change { user, chat, .. } = change;
         let operation = format!("remove user {user} from chat {chat}");
         let durable = match &self.state {
-            State::Clean { durable } | State::Written { durable } => *durable,
-            State::ReadOnly => {
+            WriteState::Clean { durable } | WriteState::Written { durable } => *durable,
+            WriteState::ReadOnly => {
                 return Err(StoreError::new(StoreErrorKind::Unsupported, operation)
                     .with_source("the transaction was begun for reading"));
             }
-            State::Failed(error) => return Err(error.clone()),
+            WriteState::Failed(error) => return Err(error.clone()),
         };
         let made = self.make(change).map_err(failed(operation));
         self.state = match &made {
-            Ok(_) => State::Written { durable },
-            Err(error) => State::Failed(error.clone()),
+            Ok(_) => WriteState::Written { durable },
+            Err(error) => WriteState::Failed(error.clone()),
         };
         made
     }

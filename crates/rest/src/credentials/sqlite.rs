@@ -25,18 +25,20 @@ use schema::SCHEMA;
 /// The time that a write waits for other writers.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time that a check waits for another process to recover the file after a crash. Short, since it waits in place.
+/// The time that a check waits for another process to recover the file after a crash. Short, since
+/// it waits in place.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Credentials in a SQLite file of their own, whatever the store of chats is.
 ///
-/// Several handles, in one process or in many, may be open on one file: what one issues or revokes counts at once for
-/// all. Bound to no runtime. A check runs in place, since it reads one row by an index; it waits neither for a disk to
-/// write nor for other writers. What writes leaves the executor's thread.
+/// Several handles, in one process or in many, may be open on one file: what one issues or revokes
+/// counts at once for all. Bound to no runtime. A check runs in place, since it reads one row by an
+/// index; it waits neither for a disk to write nor for other writers. What writes leaves the
+/// executor's thread.
 ///
-/// If the file is replaced or deleted while it is open, everything fails as *unavailable*, since a credential that is
-/// revoked in the new file is still there in the old one. If a newer program migrates it, everything fails as
-/// *unsupported*.
+/// If the file is replaced or deleted while it is open, everything fails as *unavailable*, since a
+/// credential that is revoked in the new file is still there in the old one. If a newer program
+/// migrates it, everything fails as *unsupported*.
 pub struct SqliteCredentials {
     judge: Judge,
     file: Arc<DatabaseFile>,
@@ -49,9 +51,10 @@ impl SqliteCredentials {
     /// Opens a file of credentials, and brings it to this version's schema.
     ///
     /// # Errors
-    /// - *unavailable*: there is no such file or it is empty, it cannot be opened or written, on Unix the group or others
-    ///   can read or write it, or another process held it for too long;
-    /// - *unsupported*: it is a SQLite database of another program or purpose, or of a newer version;
+    /// - *unavailable*: there is no such file or it is empty, it cannot be opened or written, on
+    ///   Unix the group or others can read or write it, or another process held it for too long;
+    /// - *unsupported*: it is a SQLite database of another program or purpose, or of a newer
+    ///   version;
     /// - *corrupt*: it is not a SQLite database, or damaged.
     ///
     /// A file that is refused is left as it is.
@@ -59,8 +62,8 @@ impl SqliteCredentials {
         Self::open_file(path.as_ref(), false).await
     }
 
-    /// Opens a file of credentials as [`open`](Self::open) does, and creates it if it is missing or empty. On Unix, only
-    /// its owner may read a file that is created. Directories are not created.
+    /// Opens a file of credentials as [`open`](Self::open) does, and creates it if it is missing or
+    /// empty. On Unix, only its owner may read a file that is created. Directories are not created.
     ///
     /// # Errors
     /// As for [`open`](Self::open), but for a file that is missing or empty.
@@ -77,18 +80,20 @@ impl SqliteCredentials {
         }
     }
 
-    /// Returns how many of the secrets and tokens presented to this handle so far were wrong. An expired token is not.
+    /// Returns how many of the secrets and tokens presented to this handle so far were wrong. An
+    /// expired token is not.
     #[must_use]
     pub fn wrong_guesses(&self) -> u64 {
         self.judge.wrong_guesses()
     }
 
-    /// Writes a copy of the file to a new one, which only its owner can read on Unix. Credentials may be issued and revoked
-    /// meanwhile. The copy is of one state, checked and synced, and has the same key: every credential in it works.
+    /// Writes a copy of the file to a new one, which only its owner can read on Unix. Credentials
+    /// may be issued and revoked meanwhile. The copy is of one state, checked and synced, and has
+    /// the same key: every credential in it works.
     ///
     /// # Errors
-    /// *unavailable* if the file exists already or cannot be written, *corrupt* if the credentials are damaged. There is no
-    /// copy then.
+    /// *unavailable* if the file exists already or cannot be written, *corrupt* if the credentials
+    /// are damaged. There is no copy then.
     pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), StoreError> {
         let path = path.as_ref().to_owned();
         let operation = format!("back up the credentials to `{}`", path.display());
@@ -163,10 +168,11 @@ impl SqliteCredentials {
     }
 }
 
-/// Begins a transaction on a file that is still the one that was opened, and of the version that was opened.
+/// Begins a transaction on a file that is still the one that was opened, and of the version that
+/// was opened.
 ///
-/// Both are checked each time: an operator may put a backup in the file's place or run a newer program while the file is
-/// open, and a revocation must not be missed then.
+/// Both are checked each time: an operator may put a backup in the file's place or run a newer
+/// program while the file is open, and a revocation must not be missed then.
 fn begin<'a>(
     file: &DatabaseFile,
     connection: &'a Connection,

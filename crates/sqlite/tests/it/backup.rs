@@ -9,7 +9,7 @@ use crm_chat_domain::{Outcome, Snapshot, StoreError, StoreErrorKind, remove_user
 use crm_chat_sqlite::{Export, Sqlite, StoreCounts};
 use rusqlite::Connection;
 
-use crate::support::{Place, assert_sound, block_on, log, removal, user, world};
+use crate::support::{Place, assert_sound, block_on, log, removal, user, works, world};
 
 const USERS: i64 = 800;
 const WRITERS: i64 = 8;
@@ -166,6 +166,65 @@ fn failed_backup_leaves_no_file() {
     let error = block_on(store.backup(place.folder().join("backup.db"))).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{}", error.report());
     assert_eq!(place.content().len(), before);
+}
+
+const BACKED_UP: &str = "CRM_CHAT_TEST_BACKED_UP";
+
+/// No law: the process of the test below. It backs up a store, and prints whether that succeeded.
+#[test]
+fn process_that_backs_up() {
+    let Some(file) = std::env::var_os(BACKED_UP).map(std::path::PathBuf::from) else {
+        return;
+    };
+    let store = block_on(Sqlite::open(&file)).unwrap();
+    let backup = file.with_file_name("backup.db");
+    let succeeded = block_on(store.backup(backup)).is_ok();
+    println!("\nsucceeded: {succeeded}");
+}
+
+#[test]
+fn backup_whose_system_calls_fail_leaves_no_file() {
+    if !works(&["strace", "-qq", "-o", "/dev/null", "true"]) {
+        return;
+    }
+    let mut failed = 0;
+    for (call, error) in [
+        ("pwrite64", "ENOSPC"),
+        ("pread64", "EIO"),
+        ("fdatasync", "EIO"),
+        ("fsync", "EIO"),
+        ("rename", "EIO"),
+    ] {
+        for nth in [1, 2, 3, 7] {
+            let place = Place::holding(&world(100));
+            let fault = format!("inject={call}:error={error}:when={nth}");
+            let partial = place.folder().join("backup.db.partial");
+            let output = std::process::Command::new("strace")
+                .args(["-f", "-qq", "-o", "/dev/null", "-e", &fault, "-P"])
+                .arg(&partial)
+                .arg(std::env::current_exe().unwrap())
+                .args(["backup::process_that_backs_up", "--exact", "--nocapture"])
+                .env(BACKED_UP, place.file())
+                .output()
+                .unwrap();
+            let printed = String::from_utf8(output.stdout).unwrap();
+            let succeeded = printed.contains("succeeded: true");
+            assert!(
+                succeeded || printed.contains("succeeded: false"),
+                "{printed}"
+            );
+            let backup = place.folder().join("backup.db");
+            assert_eq!(backup.exists(), succeeded, "{call} {error} {nth}");
+            assert!(!partial.exists(), "{call} {error} {nth}");
+            if succeeded {
+                let copy = block_on(Sqlite::open(&backup)).unwrap();
+                assert_eq!(block_on(copy.dump()).unwrap(), world(100));
+            } else {
+                failed += 1;
+            }
+        }
+    }
+    assert!(failed >= 10, "hardly a fault mattered: {failed}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use crm_chat_domain::{
-    Answer, Change, ChatRepo, Outcome, OwnerChange, Refusal, RemoveError, Store, StoreErrorKind,
-    UnitOfWork, remove_user,
+    Answer, Change, ChatRepo, LoadError, Outcome, OwnerChange, Refusal, RemoveError, Store,
+    StoreErrorKind, UnitOfWork, remove_user,
 };
 use crm_chat_sqlite::Sqlite;
 use rusqlite::Connection;
@@ -136,6 +136,19 @@ fn whoever_waits_too_long_for_the_lock_gets_unavailable() {
     }
     block_on(held.rollback()).unwrap();
     assert!(matches!(remove(&other, 3), Ok(Outcome::Removed(_))));
+}
+
+/// A document is validated before the lock is asked for, and not while everyone waits for it.
+#[test]
+fn invalid_snapshot_is_refused_without_the_lock() {
+    let place = Place::holding(&world(3));
+    let store = place.open();
+    let mut invalid = world(3);
+    invalid.chats[0].owner = Some(user(999));
+    let held = block_on(store.begin()).unwrap();
+    let refused = block_on(store.load(invalid));
+    assert!(matches!(refused, Err(LoadError::Invalid(_))), "{refused:?}");
+    drop(held);
 }
 
 /// Polls a future up to `polls` times, and drops it if it is not ready by then.

@@ -83,7 +83,8 @@ fn a_store_of_a_newer_version_is_refused() {
     check_refused(&killed, StoreErrorKind::Unsupported, because);
 }
 
-/// As a crash leaves it in the midst of a checkpoint: the header counts pages that are in the journal alone.
+/// As a crash leaves it in the midst of a checkpoint: the header counts pages that are in the
+/// journal alone.
 #[test]
 fn file_that_was_checkpointed_in_part_is_recovered() {
     let place = Place::new();

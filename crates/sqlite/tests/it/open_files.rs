@@ -1,4 +1,5 @@
-//! Files that change hands while they are open: other handles, foreign programs, replacements and newer versions.
+//! Files that change hands while they are open: other handles, foreign programs, replacements and
+//! newer versions.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +15,7 @@ use crm_chat_sqlite::Sqlite;
 use rusqlite::Connection;
 
 use crate::support::{
-    Child, Place, assert_sound, block_on, installed, log, read, removal, user, world,
+    Child, Place, assert_sound, block_on, log, read, removal, user, works, world,
 };
 
 fn remove(store: &Sqlite, id: i64) -> Answer {
@@ -71,7 +72,8 @@ fn refused_open_keeps_the_locks_of_other_connections() {
 
 const TWO_HANDLES: &str = "CRM_CHAT_TEST_TWO_HANDLES";
 
-/// No law: the process of the test below. It has two handles, and removes the users that it reads from standard input.
+/// No law: the process of the test below. It has two handles, and removes the users that it reads
+/// from standard input.
 #[test]
 fn process_with_two_handles() {
     let Some(file) = std::env::var_os(TWO_HANDLES) else {
@@ -123,21 +125,49 @@ impl TwoHandles {
     }
 }
 
-/// SQLite before 3.51 checkpoints and deletes the journal when it closes a database that no one else seems to have open.
+/// SQLite before 3.51 checkpoints and deletes the journal when it closes a database that no one
+/// else seems to have open.
 #[test]
 fn visit_of_another_program_loses_no_removal() {
-    if !installed("sqlite3") {
+    if !works(&["sqlite3", "--version"]) {
         return;
     }
-    for killed in [true, false] {
-        let place = Place::holding(&world(20));
-        let mut handles = TwoHandles::start(&place);
+    check_visit(|file| {
         let visit = Command::new("sqlite3")
-            .arg(place.file())
+            .arg(file)
             .arg("SELECT count(*) FROM removals")
             .output()
             .unwrap();
         assert_eq!(String::from_utf8(visit.stdout).unwrap(), "0\n");
+    });
+}
+
+const VISITED: &str = "CRM_CHAT_TEST_VISITED";
+
+/// No law: the process of the test below, which opens a file, reads it and closes it.
+#[test]
+fn process_that_visits() {
+    if let Some(file) = std::env::var_os(VISITED) {
+        let store = block_on(Sqlite::open(Path::new(&file))).unwrap();
+        assert!(block_on(log(&store)).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn visit_of_another_process_loses_no_removal() {
+    check_visit(|file| {
+        let status = Child::running("open_files::process_that_visits", VISITED, file).run();
+        assert!(status.success());
+    });
+}
+
+/// Has a file with two handles in one process visited, and checks that the process loses nothing
+/// that it did since.
+fn check_visit(visit: impl Fn(&Path)) {
+    for killed in [true, false] {
+        let place = Place::holding(&world(20));
+        let mut handles = TwoHandles::start(&place);
+        visit(&place.file());
         let journal = place.folder().join("store.db-wal");
         assert!(journal.exists(), "the visitor deleted the journal");
 
@@ -244,6 +274,17 @@ fn deleted_store_file_is_reported_as_unavailable() {
     }
     assert_all_fail(&store, &place, StoreErrorKind::Unavailable, REPLACED);
     assert!(place.content().is_empty());
+}
+
+/// SQLite would go on writing to a journal that no other process finds.
+#[test]
+fn deleted_journal_is_reported_as_unavailable() {
+    for suffix in ["-wal", "-shm"] {
+        let place = Place::holding(&world(3));
+        let store = place.open();
+        fs::remove_file(place.folder().join(format!("store.db{suffix}"))).unwrap();
+        assert_all_fail(&store, &place, StoreErrorKind::Unavailable, REPLACED);
+    }
 }
 
 /// The lock is waited for, and the file replaced meanwhile.

@@ -62,7 +62,8 @@ fn writer_does_not_wait_for_reads_and_each_read_stays_in_its_state() {
             assert_eq!(block_on(reader.role(chat, user(id))).unwrap(), expected);
         }
     }
-    // There are four connections. A fifth read waits for one of them, and no longer than for a lock.
+    // There are four connections. A fifth read waits for one of them, and no longer than for a
+    // lock.
     let error = block_on(store.begin_read()).err().unwrap();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     let removed = block_on(remove_user(&store, user(1), &removal(7)));
@@ -82,7 +83,8 @@ fn write_in_a_transaction_that_reads_is_unsupported() {
         assert_eq!(error.kind(), StoreErrorKind::Unsupported);
         assert_eq!(
             error.report(),
-            "cannot remove user 3 from chat 8773: unsupported: the transaction was begun for reading"
+            "cannot remove user 3 from chat 8773: unsupported: the transaction was begun for \
+             reading"
         );
         block_on(reader.commit()).unwrap();
         assert_eq!(block_on(store.dump()).unwrap(), world(3));

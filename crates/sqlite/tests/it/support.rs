@@ -52,7 +52,8 @@ impl Place {
     }
 }
 
-/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds on it.
+/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds
+/// on it.
 pub(crate) fn read(path: &Path) -> Vec<u8> {
     let output = Command::new("cat").arg(path).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -65,21 +66,22 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-/// Checks whether a command is installed; if not, a test that needs it is to be skipped.
+/// Checks whether a command works that a test needs; if not, the test is to be skipped.
 ///
 /// # Panics
-/// If it is not installed and `CI` is `true`.
-pub(crate) fn installed(command: &str) -> bool {
-    let installed = Command::new(command).arg("--version").output().is_ok();
-    let problem = format!("`{command}` is not installed");
+/// If it does not work and `CI` is `true`.
+pub(crate) fn works(command: &[&str]) -> bool {
+    let output = Command::new(command[0]).args(&command[1..]).output();
+    let works = output.is_ok_and(|output| output.status.success());
+    let problem = format!("`{}` is not installed or does not work", command[0]);
     assert!(
-        installed || std::env::var("CI").as_deref() != Ok("true"),
+        works || std::env::var("CI").as_deref() != Ok("true"),
         "{problem}"
     );
-    if !installed {
+    if !works {
         eprintln!("skipped: {problem}");
     }
-    installed
+    works
 }
 
 pub(crate) fn user(id: i64) -> UserId {
@@ -95,7 +97,8 @@ pub(crate) fn removal(id: i64) -> Removal {
     Removal::new(deal(), user(id))
 }
 
-/// Actor 1 may remove users 2 to `members` + 1, who are active and in chat 8773 of deal 288. User 2 owns it.
+/// Actor 1 may remove users 2 to `members` + 1, who are active and in chat 8773 of deal 288. User 2
+/// owns it.
 pub(crate) fn world(members: i64) -> Snapshot {
     let ids: Vec<i64> = (2..2 + members).collect();
     let users: Vec<_> = ids
@@ -140,7 +143,8 @@ pub(crate) fn assert_sound(file: &Path) {
     assert!(!broken_references);
 }
 
-/// Runs one test of this binary in a process of its own, with a variable set that tells the test so.
+/// Runs one test of this binary in a process of its own, with a variable set that tells the test
+/// so.
 pub(crate) struct Child(Command);
 
 impl Child {

@@ -1,6 +1,6 @@
 //! The schema of a file of credentials.
 
-use crm_chat_sqlite_file::{Access, Schema, failed};
+use crm_chat_sqlite_file::{FilePermissions, Schema, failed};
 
 use super::super::digest::Key;
 
@@ -18,5 +18,5 @@ pub(super) static SCHEMA: Schema = Schema {
     },
     contents: "credentials",
     foreign: "it is a SQLite database, but holds no credentials of this program",
-    access: Access::OwnerOnly,
+    permissions: FilePermissions::OwnerOnly,
 };
