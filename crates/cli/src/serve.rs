@@ -2,13 +2,16 @@
 
 mod open_files;
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use crm_chat_rest::{ExternalMetric, Options, Server, SqliteCredentials, Tls, stop_signal};
+use crm_chat_rest::{
+    ExternalMetric, HangupSignal, Options, Server, SqliteCredentials, Tls, hangup_signal,
+    stop_signal,
+};
 use crm_chat_sqlite::Sqlite;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::console::Console;
 use crate::credentials::CredentialsFile;
@@ -95,8 +98,8 @@ impl Serve {
     ) -> Result<(), Failure> {
         open_files::raise_limit(options.max_connections);
         let stop = stop_signal().map_err(|error| unusable(&error))?;
-        let hangup = signal(SignalKind::hangup()).map_err(|error| unusable(&error))?;
-        tokio::spawn(reload_on(hangup));
+        let hangup = hangup_signal().map_err(|error| unusable(&error))?;
+        tokio::spawn(reload_on(hangup, tls.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
 
         let server = Server::bind(&self.listen, store, credentials, options).await;
@@ -129,10 +132,18 @@ fn wal_bytes(store: &Sqlite) -> ExternalMetric {
     ExternalMetric::gauge("store_wal_bytes", help, move || store.wal_bytes())
 }
 
-/// Handles SIGHUP, which would end the process otherwise.
-async fn reload_on(mut hangup: Signal) {
-    while hangup.recv().await.is_some() {
-        tracing::info!("nothing to reload: the server speaks plain HTTP");
+/// Reads the certificate again at each SIGHUP, which would end the process if it were not handled.
+async fn reload_on(mut hangup: HangupSignal, tls: Option<Tls>) {
+    loop {
+        hangup.received().await;
+        match tls.as_ref().map(Tls::reload) {
+            None => tracing::info!("nothing to reload: the server speaks plain HTTP"),
+            Some(Ok(())) => tracing::info!("reloaded the certificate"),
+            Some(Err(error)) => tracing::error!(
+                error = %with_causes(&error),
+                "cannot reload the certificate; the previous one stays in use"
+            ),
+        }
     }
 }
 
@@ -155,7 +166,11 @@ fn announce(address: &str, console: &mut Console<'_>) -> Result<(), Failure> {
 }
 
 /// Converts a start-up error, with its causes, into a command failure.
-fn unusable(error: &dyn std::error::Error) -> Failure {
+fn unusable(error: &dyn Error) -> Failure {
+    Failure::input(with_causes(error))
+}
+
+fn with_causes(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {
@@ -163,5 +178,5 @@ fn unusable(error: &dyn std::error::Error) -> Failure {
         message.push_str(&error.to_string());
         next = error.source();
     }
-    Failure::input(message)
+    message
 }

@@ -2,8 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many files are open besides connections: the store, the credentials, the log, the runtime.
-const RESERVED: u64 = 64;
+/// How many files may be open besides connections: those of the stores, the log and the runtime, and
+/// the up to 64 connections that are being refused.
+const RESERVED: u64 = 128;
 
 /// Raises the soft limit of open files to the hard one. Logs a warning if even that allows fewer
 /// connections than the server accepts.

@@ -161,6 +161,30 @@ fn hangup_does_not_end_the_server() {
 }
 
 #[test]
+fn hangup_reloads_the_certificate() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let certify = || {
+        let names = vec!["localhost".to_owned()];
+        let pair = rcgen::generate_simple_self_signed(names).unwrap();
+        place.write("cert.pem", pair.cert.pem());
+        place.write("key.pem", pair.signing_key.serialize_pem());
+    };
+    certify();
+    let serving = Serving::with(&place, "--tls-cert cert.pem --tls-key key.pem");
+    assert!(serving.curl.contains("'https://"), "{}", serving.curl);
+
+    place.write("cert.pem", "no certificate");
+    serving.signal("-HUP");
+    let log = logged(&place, "cannot reload the certificate");
+    assert!(log.contains("ERROR") && log.contains("`cert.pem`"), "{log}");
+    certify();
+    serving.signal("-HUP");
+    logged(&place, "reloaded the certificate");
+    assert_eq!(serving.stop().code(), Some(0));
+}
+
+#[test]
 fn plain_http_on_a_public_address_is_warned_about() {
     const WARNING: &str = "secrets are sent in plain text over the network";
     let place = Place::holding(WORLD);
