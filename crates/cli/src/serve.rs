@@ -5,6 +5,7 @@ mod open_files;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use crm_chat_rest::{
@@ -49,7 +50,20 @@ pub(crate) struct Serve {
     /// Holds each credential to a leaky bucket of 50 calls that drains 2 a second
     #[arg(long)]
     rate_limit: bool,
-    /// How much is logged: this level and those before it
+    /// The most connections of one address; a proxy in front has one address
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = Options::default().max_connections_per_peer
+    )]
+    max_connections_per_peer: usize,
+    /// Takes the peer in the log from `X-Forwarded-For`: only behind a proxy that sets it
+    #[arg(long)]
+    trust_forwarded: bool,
+    /// Keeps serving for a time after a signal to stop, while `/readyz` answers 503
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    drain: u32,
+    /// The level of detail of the log; each level includes those before it
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LogLevel,
 }
@@ -84,6 +98,9 @@ impl Serve {
         }
         let mut options = Options::default();
         options.rate_limit = self.rate_limit;
+        options.max_connections_per_peer = self.max_connections_per_peer;
+        options.trust_forwarded = self.trust_forwarded;
+        options.drain = Duration::from_secs(self.drain.into());
         options.metrics = vec![lost_lines(&log), wal_bytes(&opened)];
         runtime.block_on(self.serve(opened, credentials, tls, options, console))
     }

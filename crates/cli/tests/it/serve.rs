@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -240,6 +241,59 @@ fn log_level_decides_what_is_logged() {
         .run("serve --log-level loud")
         .ended(2)
         .said("error, warn, info, debug");
+}
+
+#[test]
+fn forwarded_address_is_logged_only_if_it_is_trusted() {
+    let place = Place::holding(WORLD);
+    let secret = secret(&place, 1);
+    for (options, expected) in [("", "127.0.0.1"), ("--trust-forwarded", "203.0.113.9")] {
+        let serving = Serving::with(&place, options);
+        let request = format!(
+            "GET /rest/1/{secret}/server.time HTTP/1.1\r\nhost: x\r\n\
+             x-forwarded-for: 198.51.100.1, 203.0.113.9\r\n\r\n"
+        );
+        let mut connection = Connection::open(&serving.address).unwrap();
+        assert_eq!(connection.exchange(&request).unwrap().0, 200);
+        drop(connection);
+        assert_eq!(serving.stop().code(), Some(0));
+        let log = fs::read_to_string(place.path(LOG)).unwrap();
+        assert!(
+            log.contains(&format!("peer={expected}")),
+            "{options}: {log}"
+        );
+    }
+}
+
+#[test]
+fn connections_of_one_address_are_limited_as_asked() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let serving = Serving::with(&place, "--max-connections-per-peer 2");
+    let get = |connection: &mut Connection| connection.get("/healthz").unwrap().0;
+    let mut kept = [(); 2].map(|()| Connection::open(&serving.address).unwrap());
+    assert_eq!(kept.each_mut().map(get), [200, 200]);
+    let mut third = Connection::open(&serving.address).unwrap();
+    assert_eq!(get(&mut third), 503);
+    assert_eq!(kept.each_mut().map(get), [200, 200]);
+}
+
+#[test]
+fn draining_server_serves_but_is_not_ready() {
+    let place = Place::holding(WORLD);
+    let secret = secret(&place, 1);
+    let serving = Serving::with(&place, "--drain 3");
+    let mut connection = Connection::open(&serving.address).unwrap();
+    assert_eq!(connection.get("/readyz").unwrap().0, 200);
+    serving.signal("-TERM");
+    while connection.get("/readyz").unwrap().0 == 200 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let path = format!("/rest/1/{secret}/server.time");
+    assert_eq!(connection.post(&path, &json!({})).unwrap().0, 200);
+    let mut other = Connection::open(&serving.address).unwrap();
+    assert_eq!(other.get("/readyz").unwrap().0, 503);
+    assert_eq!(serving.wait().code(), Some(0));
 }
 
 /// Starts a server whose soft limit of open files is low.

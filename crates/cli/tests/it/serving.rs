@@ -138,7 +138,8 @@ impl Connection {
         Ok((status, String::from_utf8(answer).unwrap()))
     }
 
-    fn exchange(&mut self, request: &str) -> io::Result<(u16, Vec<u8>)> {
+    /// Sends a whole request and returns the status and the body of its answer.
+    pub(crate) fn exchange(&mut self, request: &str) -> io::Result<(u16, Vec<u8>)> {
         self.0.get_mut().write_all(request.as_bytes())?;
         let mut line = String::new();
         self.0.read_line(&mut line)?;
