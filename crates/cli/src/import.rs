@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::BufReader;
 
 use clap::Args;
-use crm_chat_domain::{LoadError, Snapshot};
+use crm_chat_domain::snapshot::LoadError;
+use crm_chat_domain::Snapshot;
 use crm_chat_sqlite::StoreCounts;
 use futures_lite::future::block_on;
 use serde::de::value::MapAccessDeserializer;

@@ -1,8 +1,7 @@
 //! Reading a whole store.
 
-use crm_chat_domain::{
-    Access, Chat, ChatId, Link, LogEntry, RemovalRecord, Remover, Snapshot, StoreError, User,
-};
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User};
+use crm_chat_domain::{ChatId, LogEntry, RemovalRecord, Snapshot, StoreError};
 use crm_chat_sqlite_file::failed;
 use rusqlite::{Connection, Row};
 
@@ -156,7 +155,7 @@ impl Export {
     /// returns.
     pub fn access<E: From<StoreError>>(
         &self,
-        each: impl FnMut(Access) -> Result<(), E>,
+        each: impl FnMut(AccessGrant) -> Result<(), E>,
     ) -> Result<(), E> {
         let columns = |row: &Row<'_>| {
             Ok((
@@ -174,7 +173,7 @@ impl Export {
                 table: "access",
                 key: format_args!("({user}, {kind}, {entity})"),
             };
-            Ok(Access {
+            Ok(AccessGrant {
                 user: place.id("user", user)?,
                 entity: place.entity(&kind, entity)?,
             })
@@ -189,7 +188,7 @@ impl Export {
     /// returns.
     pub fn removers<E: From<StoreError>>(
         &self,
-        each: impl FnMut(Remover) -> Result<(), E>,
+        each: impl FnMut(RemovalRight) -> Result<(), E>,
     ) -> Result<(), E> {
         let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
         let sql = "SELECT user, chat FROM removers ORDER BY user, chat";
@@ -198,7 +197,7 @@ impl Export {
                 table: "removers",
                 key: format_args!("({user}, {chat})"),
             };
-            Ok(Remover {
+            Ok(RemovalRight {
                 user: place.id("user", user)?,
                 chat: place.id("chat", chat)?,
             })

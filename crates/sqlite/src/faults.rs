@@ -1,9 +1,10 @@
 //! Failures that are provoked from within: a full disk by a limit of the connection, a write that
 //! fails by a trigger.
 
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, LoadError, RemovalRight, User, UserKind};
 use crm_chat_domain::{
-    Access, Change, Chat, ChatRepo, Link, LoadError, Outcome, OwnerChange, Removal, RemoveError,
-    Remover, Snapshot, Store, StoreErrorKind, UnitOfWork, User, UserId, UserKind, remove_user,
+    Change, ChatRepo, Outcome, OwnerChange, Removal, RemoveError, Snapshot, Store, StoreErrorKind,
+    UnitOfWork, UserId, remove_user,
 };
 use futures_lite::future::block_on;
 
@@ -33,11 +34,11 @@ fn world() -> Snapshot {
             members: users.collect(),
         }],
         links: vec![Link { entity, chat }],
-        access: vec![Access {
+        access: vec![AccessGrant {
             user: user(1),
             entity,
         }],
-        removers: vec![Remover {
+        removers: vec![RemovalRight {
             user: user(1),
             chat,
         }],

@@ -1,6 +1,7 @@
 //! Loading a snapshot.
 
-use crm_chat_domain::{Access, Chat, Link, Remover, Snapshot, StoreError, User, UserId};
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User};
+use crm_chat_domain::{Snapshot, StoreError, UserId};
 use crm_chat_sqlite_file::failed;
 use rusqlite::{Connection, params};
 
@@ -74,18 +75,18 @@ fn fill_links(connection: &Connection, links: &[Link]) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn fill_access(connection: &Connection, access: &[Access]) -> rusqlite::Result<()> {
+fn fill_access(connection: &Connection, access: &[AccessGrant]) -> rusqlite::Result<()> {
     let sql = "INSERT INTO access (user, kind, entity) VALUES (?1, ?2, ?3)";
     let mut insert = connection.prepare(sql)?;
-    for Access { user, entity } in access {
+    for AccessGrant { user, entity } in access {
         insert.execute(params![user.get(), entity.kind.as_str(), entity.id.get()])?;
     }
     Ok(())
 }
 
-fn fill_removers(connection: &Connection, removers: &[Remover]) -> rusqlite::Result<()> {
+fn fill_removers(connection: &Connection, removers: &[RemovalRight]) -> rusqlite::Result<()> {
     let mut insert = connection.prepare("INSERT INTO removers (user, chat) VALUES (?1, ?2)")?;
-    for Remover { user, chat } in removers {
+    for RemovalRight { user, chat } in removers {
         insert.execute([user.get(), chat.get()])?;
     }
     Ok(())

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-use crm_chat_domain::{Entity, EntityKind, StoreError, UserKind};
+use crm_chat_domain::snapshot::UserKind;
+use crm_chat_domain::{Entity, EntityKind, StoreError};
 use crm_chat_sqlite_file::corrupt;
 
 /// Where a value was read, for the message if it is none.

@@ -8,9 +8,10 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use crm_chat_domain::snapshot::LoadError;
 use crm_chat_domain::{
-    Answer, Change, ChatRepo, LoadError, Outcome, OwnerChange, Refusal, RemoveError, Store,
-    StoreErrorKind, UnitOfWork, remove_user,
+    Answer, Change, ChatRepo, Outcome, OwnerChange, Refusal, RemoveError, Store, StoreErrorKind,
+    UnitOfWork, remove_user,
 };
 use crm_chat_sqlite::Sqlite;
 use rusqlite::Connection;

@@ -7,9 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
+use crm_chat_domain::snapshot::{EditError, LoadError};
 use crm_chat_domain::{
-    Answer, ChatRepo, Edit, EditError, LoadError, Outcome, Refusal, RemoveError, Store, StoreError,
-    StoreErrorKind, remove_user,
+    Answer, ChatRepo, Edit, Outcome, Refusal, RemoveError, Store, StoreError, StoreErrorKind,
+    remove_user,
 };
 use crm_chat_sqlite::Sqlite;
 use rusqlite::Connection;
