@@ -10,10 +10,7 @@ use crate::{Access, ChatId, Link, Remover, StoreError, User, UserId};
 /// With the feature `serde` it is an object with one key: `{"join": {"chat": 8773, "user": 12}}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(rename_all = "snake_case", deny_unknown_fields)
-)]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 pub enum Edit {
     /// Adds a user; a known user takes on what is said.
     AddUser(User),

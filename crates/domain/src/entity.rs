@@ -106,10 +106,7 @@ impl FromStr for Entity {
 
     fn from_str(text: &str) -> Result<Self, InvalidEntity> {
         let (kind, id) = text.split_once(':').ok_or(InvalidEntity::NoColon)?;
-        Ok(Self {
-            kind: kind.parse()?,
-            id: id.parse()?,
-        })
+        Ok(Self { kind: kind.parse()?, id: id.parse()? })
     }
 }
 

@@ -37,12 +37,10 @@ impl Explanation {
     /// hold.
     #[must_use]
     pub fn deciding(&self) -> Option<(Rule, Answer)> {
-        self.verdicts
-            .iter()
-            .find_map(|(rule, verdict)| match verdict {
-                Verdict::Fails(answer) => Some((*rule, *answer)),
-                _ => None,
-            })
+        self.verdicts.iter().find_map(|(rule, verdict)| match verdict {
+            Verdict::Fails(answer) => Some((*rule, *answer)),
+            _ => None,
+        })
     }
 
     /// Returns what the removal would change now; `None` if a rule fails.
@@ -139,10 +137,7 @@ impl<T: Transaction> Work<T> for Explain<'_> {
             }),
             _ => None,
         };
-        Ok(Explanation {
-            verdicts: sheet.verdicts,
-            change,
-        })
+        Ok(Explanation { verdicts: sheet.verdicts, change })
     }
 }
 

@@ -71,11 +71,7 @@ impl From<i32> for Input {
 
 impl From<f64> for Input {
     fn from(value: f64) -> Self {
-        if value == 0.0 {
-            Self::Absent
-        } else {
-            Self::Other
-        }
+        if value == 0.0 { Self::Absent } else { Self::Other }
     }
 }
 

@@ -13,10 +13,7 @@ use crate::{ChatId, Entity, Rule, UserId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
     /// Rule 1: `USER_ID` is absent or no id.
-    #[error(
-        "the user is not specified: `USER_ID` must be a whole number from 1 to {}",
-        i64::MAX
-    )]
+    #[error("the user is not specified: `USER_ID` must be a whole number from 1 to {}", i64::MAX)]
     EmptyUser,
     /// Rule 2: `CRM_ENTITY_TYPE` or `CRM_ENTITY` is absent.
     #[error(

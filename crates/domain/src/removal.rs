@@ -31,21 +31,13 @@ impl Removal {
     /// Asks to remove `user` from the last chat of `entity`, with every option at its default.
     #[must_use]
     pub const fn new(entity: Entity, user: UserId) -> Self {
-        Self {
-            entity,
-            user,
-            chat: None,
-            if_absent: IfAbsent::Refuse,
-        }
+        Self { entity, user, chat: None, if_absent: IfAbsent::Refuse }
     }
 
     /// Names the chat.
     #[must_use]
     pub const fn in_chat(self, chat: ChatId) -> Self {
-        Self {
-            chat: Some(chat),
-            ..self
-        }
+        Self { chat: Some(chat), ..self }
     }
 
     /// Says what a user who is not a member of the chat means.

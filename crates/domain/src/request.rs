@@ -22,10 +22,7 @@ use crate::{IfAbsent, Input, Refusal, Removal};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(from = "std::collections::BTreeMap<String, Input>")
-)]
+#[cfg_attr(feature = "serde", serde(from = "std::collections::BTreeMap<String, Input>"))]
 pub struct Request {
     /// `CRM_ENTITY_TYPE`: the kind of the entity.
     pub crm_entity_type: Input,
@@ -51,12 +48,7 @@ impl Request {
         let id = rules::crm_entity(self)?;
         let chat = rules::chat_id(self)?;
         let kind = rules::crm_entity_type(self)?;
-        Ok(Removal {
-            entity: crate::Entity { kind, id },
-            user,
-            chat,
-            if_absent: self.if_absent,
-        })
+        Ok(Removal { entity: crate::Entity { kind, id }, user, chat, if_absent: self.if_absent })
     }
 }
 

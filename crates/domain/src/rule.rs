@@ -86,60 +86,24 @@ impl Rule {
                 "`CRM_ENTITY_TYPE` and `CRM_ENTITY` are not absent",
             ),
             Self::EntityId => (3, Some("ERROR_ARGUMENT"), 400, "`CRM_ENTITY` is an id"),
-            Self::ChatId => (
-                4,
-                Some("ERROR_ARGUMENT"),
-                400,
-                "`CHAT_ID`, unless absent, is an id",
-            ),
-            Self::EntityKind => (
-                5,
-                Some("ACCESS_DENIED"),
-                403,
-                "`CRM_ENTITY_TYPE` names one of the four kinds",
-            ),
-            Self::Messenger => (
-                6,
-                Some("IM_NOT_INSTALLED"),
-                400,
-                "the messenger is installed",
-            ),
-            Self::Access => (
-                7,
-                Some("ACCESS_DENIED"),
-                403,
-                "the actor has access to the entity",
-            ),
-            Self::Chat => (
-                8,
-                None,
-                200,
-                "there is a chat: the one given, else the entity's last",
-            ),
-            Self::Link => (
-                9,
-                Some("CHAT_NOT_IN_CRM"),
-                400,
-                "the chat is linked to the entity",
-            ),
+            Self::ChatId => (4, Some("ERROR_ARGUMENT"), 400, "`CHAT_ID`, unless absent, is an id"),
+            Self::EntityKind => {
+                (5, Some("ACCESS_DENIED"), 403, "`CRM_ENTITY_TYPE` names one of the four kinds")
+            }
+            Self::Messenger => (6, Some("IM_NOT_INSTALLED"), 400, "the messenger is installed"),
+            Self::Access => (7, Some("ACCESS_DENIED"), 403, "the actor has access to the entity"),
+            Self::Chat => (8, None, 200, "there is a chat: the one given, else the entity's last"),
+            Self::Link => (9, Some("CHAT_NOT_IN_CRM"), 400, "the chat is linked to the entity"),
             Self::Permission => (
                 10,
                 Some("CHAT_DELETE_USER_PERMISSION_DENIED"),
                 403,
                 "the actor may remove users from this chat of this entity",
             ),
-            Self::ActiveUser => (
-                11,
-                Some("CRM_CHAT_USER_NOT_ACTIVE"),
-                400,
-                "the user exists and is active",
-            ),
-            Self::Member => (
-                12,
-                Some("WRONG_REQUEST"),
-                400,
-                "the user is a member of the chat",
-            ),
+            Self::ActiveUser => {
+                (11, Some("CRM_CHAT_USER_NOT_ACTIVE"), 400, "the user exists and is active")
+            }
+            Self::Member => (12, Some("WRONG_REQUEST"), 400, "the user is a member of the chat"),
         }
     }
 }

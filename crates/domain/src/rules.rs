@@ -39,12 +39,7 @@ pub(crate) async fn remove(
     actor: UserId,
     removal: &Removal,
 ) -> Result<Change, Stop> {
-    let &Removal {
-        entity,
-        user,
-        if_absent,
-        ..
-    } = removal;
+    let &Removal { entity, user, if_absent, .. } = removal;
 
     messenger(tx).await?;
     access(tx, actor, entity).await?;
@@ -59,13 +54,8 @@ pub(crate) async fn remove(
     active_user(tx, user).await?;
     let role = member(tx, chat, user, if_absent).await?;
 
-    let change = Change {
-        chat,
-        user,
-        actor,
-        entity,
-        owner: owner_change(tx, chat, user, role).await?,
-    };
+    let change =
+        Change { chat, user, actor, entity, owner: owner_change(tx, chat, user, role).await? };
     if tx.remove_member(&change).await? {
         Ok(change)
     } else {
@@ -75,10 +65,7 @@ pub(crate) async fn remove(
 
 /// Rule 6.
 pub(crate) async fn messenger(tx: &mut impl ChatRepo) -> Result<(), Stop> {
-    check(
-        tx.messenger_installed().await?,
-        Refusal::MessengerNotInstalled,
-    )
+    check(tx.messenger_installed().await?, Refusal::MessengerNotInstalled)
 }
 
 /// Rule 7.
@@ -87,10 +74,7 @@ pub(crate) async fn access(
     actor: UserId,
     entity: Entity,
 ) -> Result<(), Stop> {
-    check(
-        tx.has_access(actor, entity).await?,
-        Refusal::AccessDenied { actor, entity },
-    )
+    check(tx.has_access(actor, entity).await?, Refusal::AccessDenied { actor, entity })
 }
 
 /// Rule 8, where the request names no chat.
@@ -100,10 +84,7 @@ pub(crate) async fn last_chat(tx: &mut impl CrmRepo, entity: Entity) -> Result<C
 
 /// Rule 9, where the request names the chat: the last chat is linked already.
 pub(crate) async fn link(tx: &mut impl CrmRepo, chat: ChatId, entity: Entity) -> Result<(), Stop> {
-    check(
-        tx.is_linked(chat, entity).await?,
-        Refusal::ChatNotInCrm { chat, entity },
-    )
+    check(tx.is_linked(chat, entity).await?, Refusal::ChatNotInCrm { chat, entity })
 }
 
 /// Rule 10.
@@ -113,14 +94,7 @@ pub(crate) async fn permission(
     chat: ChatId,
     entity: Entity,
 ) -> Result<(), Stop> {
-    check(
-        tx.may_remove(actor, chat, entity).await?,
-        Refusal::RemovalDenied {
-            actor,
-            chat,
-            entity,
-        },
-    )
+    check(tx.may_remove(actor, chat, entity).await?, Refusal::RemovalDenied { actor, chat, entity })
 }
 
 /// Rule 11.
@@ -135,9 +109,7 @@ pub(crate) async fn member(
     user: UserId,
     if_absent: IfAbsent,
 ) -> Result<Role, Stop> {
-    tx.role(chat, user)
-        .await?
-        .ok_or_else(|| not_a_member(chat, user, if_absent))
+    tx.role(chat, user).await?.ok_or_else(|| not_a_member(chat, user, if_absent))
 }
 
 /// What becomes of the owner when a member with `role` leaves.
@@ -149,10 +121,9 @@ pub(crate) async fn owner_change(
 ) -> Result<OwnerChange, StoreError> {
     Ok(match role {
         Role::Member => OwnerChange::Unchanged,
-        Role::Owner => tx
-            .successor(chat, user)
-            .await?
-            .map_or(OwnerChange::Vacant, OwnerChange::PassesTo),
+        Role::Owner => {
+            tx.successor(chat, user).await?.map_or(OwnerChange::Vacant, OwnerChange::PassesTo)
+        }
     })
 }
 

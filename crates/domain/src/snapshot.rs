@@ -150,10 +150,7 @@ pub struct RemovalRecord {
     #[cfg_attr(feature = "serde", serde(default))]
     pub new_owner: Option<UserId>,
     /// When, by the backend's clock; `None` in records from elsewhere that bear no time.
-    #[cfg_attr(
-        feature = "serde",
-        serde(default, skip_serializing_if = "Option::is_none")
-    )]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub recorded_at: Option<Timestamp>,
 }
 

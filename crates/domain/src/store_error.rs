@@ -64,29 +64,19 @@ pub struct StoreError {
 impl StoreError {
     /// Makes an error of a kind. `operation` continues the sentence "cannot …": `read the members of chat 7`.
     pub fn new(kind: StoreErrorKind, operation: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            operation: operation.into(),
-            source: None,
-        }
+        Self { kind, operation: operation.into(), source: None }
     }
 
     /// Adds what lies beneath: the driver's error, or a text.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            source: Some(Arc::from(source.into())),
-            ..self
-        }
+        Self { source: Some(Arc::from(source.into())), ..self }
     }
 
     /// Renames what could not be done, for a caller to whom the original name says too little.
     #[must_use]
     pub fn with_operation(self, operation: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            operation: operation.into(),
-            ..self
-        }
+        Self { operation: operation.into(), ..self }
     }
 
     /// Returns what the failure means.

@@ -43,10 +43,7 @@ impl Timestamp {
     /// [`InvalidTimestamp`] if the nanoseconds are a second or more, or the year is not from 0000 to 9999.
     pub fn new(seconds: i64, nanoseconds: u32) -> Result<Self, InvalidTimestamp> {
         if SECONDS.contains(&seconds) && nanoseconds < 1_000_000_000 {
-            Ok(Self {
-                seconds,
-                nanoseconds,
-            })
+            Ok(Self { seconds, nanoseconds })
         } else {
             Err(InvalidTimestamp)
         }
@@ -135,9 +132,7 @@ fn parse(text: &str) -> Option<Timestamp> {
         }
         None => (0, rest),
     };
-    let local = days_from_civil(year, month, day)
-        .checked_mul(SECONDS_A_DAY)?
-        .checked_add(time)?;
+    let local = days_from_civil(year, month, day).checked_mul(SECONDS_A_DAY)?.checked_add(time)?;
     Timestamp::new(local.checked_sub(offset_seconds(offset)?)?, nanoseconds).ok()
 }
 
@@ -163,11 +158,7 @@ fn offset_seconds(offset: &str) -> Option<i64> {
         b"Z" | b"z" => Some(0),
         &[sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
             let seconds = time_of_day([h1, h2], [m1, m2])?;
-            if sign == b'-' {
-                seconds.checked_neg()
-            } else {
-                Some(seconds)
-            }
+            if sign == b'-' { seconds.checked_neg() } else { Some(seconds) }
         }
         _ => None,
     }
@@ -177,9 +168,7 @@ fn offset_seconds(offset: &str) -> Option<i64> {
 fn time_of_day(hours: [u8; 2], minutes: [u8; 2]) -> Option<i64> {
     let hours = number(&hours).filter(|hours| *hours < 24)?;
     let minutes = number(&minutes).filter(|minutes| *minutes < 60)?;
-    hours
-        .checked_mul(3600)?
-        .checked_add(minutes.checked_mul(60)?)
+    hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)
 }
 
 fn days_in(year: i64, month: i64) -> i64 {
@@ -193,10 +182,7 @@ fn days_in(year: i64, month: i64) -> i64 {
 
 /// Counts the days from 1970-01-01 to a date of the years 0000 to 9999. After Howard Hinnant, "chrono-Compatible
 /// Low-Level Date Algorithms", `days_from_civil`.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "bounded by the years 0000 to 9999"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "bounded by the years 0000 to 9999")]
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -207,10 +193,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The inverse: year, month and day. After the same source, `civil_from_days`.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "bounded by the years 0000 to 9999"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "bounded by the years 0000 to 9999")]
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -220,11 +203,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -234,10 +213,7 @@ impl fmt::Display for Timestamp {
         let (year, month, day) = civil_from_days(self.seconds.div_euclid(SECONDS_A_DAY));
         let time = self.seconds.rem_euclid(SECONDS_A_DAY);
         let (hours, minutes, seconds) = (time / 3600, time / 60 % 60, time % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}"
-        )?;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}")?;
         if self.nanoseconds != 0 {
             let fraction = format!("{:09}", self.nanoseconds);
             write!(f, ".{}", fraction.trim_end_matches('0'))?;

@@ -6,23 +6,12 @@ use crate::world::{Members, World};
 
 impl From<&Snapshot> for World {
     fn from(snapshot: &Snapshot) -> Self {
-        let members = |chat: &Chat| Members {
-            owner: chat.owner,
-            joined: chat.members.clone(),
-        };
+        let members = |chat: &Chat| Members { owner: chat.owner, joined: chat.members.clone() };
         let mut world = Self {
             messenger_installed: snapshot.messenger_installed,
             users: snapshot.users.iter().map(|user| (user.id, *user)).collect(),
-            chats: snapshot
-                .chats
-                .iter()
-                .map(|chat| (chat.id, members(chat)))
-                .collect(),
-            access: snapshot
-                .access
-                .iter()
-                .map(|access| (access.user, access.entity))
-                .collect(),
+            chats: snapshot.chats.iter().map(|chat| (chat.id, members(chat))).collect(),
+            access: snapshot.access.iter().map(|access| (access.user, access.entity)).collect(),
             removers: snapshot
                 .removers
                 .iter()
@@ -54,20 +43,9 @@ impl From<&World> for Snapshot {
                     members: members.joined.clone(),
                 })
                 .collect(),
-            links: links
-                .into_iter()
-                .map(|(&(entity, chat), _)| Link { entity, chat })
-                .collect(),
-            access: world
-                .access
-                .iter()
-                .map(|&(user, entity)| Access { user, entity })
-                .collect(),
-            removers: world
-                .removers
-                .iter()
-                .map(|&(user, chat)| Remover { user, chat })
-                .collect(),
+            links: links.into_iter().map(|(&(entity, chat), _)| Link { entity, chat }).collect(),
+            access: world.access.iter().map(|&(user, entity)| Access { user, entity }).collect(),
+            removers: world.removers.iter().map(|&(user, chat)| Remover { user, chat }).collect(),
             removals: world.log.clone(),
         }
     }

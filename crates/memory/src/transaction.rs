@@ -20,10 +20,7 @@ pub struct MemoryTransaction {
 
 impl MemoryTransaction {
     pub(crate) const fn new(world: MutexGuardArc<World>) -> Self {
-        Self {
-            world,
-            before: Vec::new(),
-        }
+        Self { world, before: Vec::new() }
     }
 }
 
@@ -57,13 +54,11 @@ impl ChatRepo for MemoryTransaction {
     async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {
         let members = self.world.chats.get(&chat);
         let members = members.filter(|members| members.joined.contains(&user));
-        Ok(members.map(|members| {
-            if members.owner == Some(user) {
-                Role::Owner
-            } else {
-                Role::Member
-            }
-        }))
+        Ok(members.map(
+            |members| {
+                if members.owner == Some(user) { Role::Owner } else { Role::Member }
+            },
+        ))
     }
 
     async fn successor(

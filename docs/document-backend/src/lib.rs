@@ -32,10 +32,7 @@ impl Documents {
 
     /// Returns a copy of the document, and its number.
     fn copy(&self) -> Versioned {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns what is committed.
@@ -79,11 +76,7 @@ impl Store for Documents {
 
     async fn begin(&self) -> Result<Copied, StoreError> {
         let (number, document) = self.copy();
-        Ok(Copied {
-            origin: self.clone(),
-            number,
-            document,
-        })
+        Ok(Copied { origin: self.clone(), number, document })
     }
 }
 
@@ -94,10 +87,7 @@ impl UnitOfWork for Copied {
         if self.origin.replace(self.number, self.document) {
             Ok(())
         } else {
-            Err(StoreError::new(
-                StoreErrorKind::Conflict,
-                "commit the document",
-            ))
+            Err(StoreError::new(StoreErrorKind::Conflict, "commit the document"))
         }
     }
 
@@ -130,10 +120,8 @@ impl ChatRepo for Copied {
                 .any(|user| user.id == *member && user.active && user.kind == UserKind::Human)
         };
         let chat = chats.iter().find(|known| known.id == chat);
-        let mut others = chat
-            .iter()
-            .flat_map(|chat| &chat.members)
-            .filter(|user| **user != leaving);
+        let mut others =
+            chat.iter().flat_map(|chat| &chat.members).filter(|user| **user != leaving);
         Ok(others.find(|user| may_own(user)).copied())
     }
 

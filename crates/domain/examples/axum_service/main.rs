@@ -20,9 +20,7 @@ async fn remove(
     body: Result<Json<Request>, JsonRejection>,
 ) -> (StatusCode, Json<Value>) {
     // The header stands for the service's own authentication.
-    let actor = headers
-        .get("x-user")
-        .and_then(|user| user.to_str().ok()?.parse().ok());
+    let actor = headers.get("x-user").and_then(|user| user.to_str().ok()?.parse().ok());
     let Some(actor) = actor else {
         return reply(401, json!({"error": "NO_AUTH_FOUND"}));
     };
@@ -37,10 +35,7 @@ async fn remove(
         Ok(Err(RemoveError::Store(error))) => {
             eprintln!("{}", error.report());
             let unavailable = error.kind() == StoreErrorKind::Unavailable;
-            reply(
-                if unavailable { 503 } else { 500 },
-                json!({"error": "STORE_FAILED"}),
-            )
+            reply(if unavailable { 503 } else { 500 }, json!({"error": "STORE_FAILED"}))
         }
         // It panicked, which the runtime has reported.
         Err(_) => reply(500, json!({"error": "INTERNAL_ERROR"})),
@@ -64,9 +59,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Tables::default()
     };
     let database = Database::from(tables);
-    let service = Router::new()
-        .route("/remove", post(remove))
-        .with_state(database);
+    let service = Router::new().route("/remove", post(remove)).with_state(database);
 
     let address = std::env::args().nth(1);
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:0")).await?;

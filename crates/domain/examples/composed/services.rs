@@ -20,10 +20,7 @@ impl CrmRepo for Crm {
     }
 
     async fn is_linked(&mut self, chat: ChatId, entity: Entity) -> Answer<bool> {
-        Ok(self
-            .0
-            .get(&entity)
-            .is_some_and(|chats| chats.contains(&chat)))
+        Ok(self.0.get(&entity).is_some_and(|chats| chats.contains(&chat)))
     }
 }
 

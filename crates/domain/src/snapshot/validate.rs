@@ -14,10 +14,7 @@ pub struct SnapshotError {
 
 impl SnapshotError {
     fn new(place: impl fmt::Display, problem: impl fmt::Display) -> Self {
-        Self {
-            place: place.to_string(),
-            problem: problem.to_string(),
-        }
+        Self { place: place.to_string(), problem: problem.to_string() }
     }
 
     /// Returns the place, as `chats[3].members[1]`, counted from 0.
@@ -52,30 +49,16 @@ impl Snapshot {
         let mut known: Vec<ChatId> = self.chats.iter().map(|chat| chat.id).collect();
         known.sort_unstable();
         all_known("links", self.links.iter().map(|link| link.chat), &known)?;
-        all_known(
-            "removers",
-            self.removers.iter().map(|remover| remover.chat),
-            &known,
-        )?;
-        unique(
-            "links",
-            self.links
-                .iter()
-                .map(|link| DisplayPair(link.entity, link.chat)),
-            "link",
-        )?;
+        all_known("removers", self.removers.iter().map(|remover| remover.chat), &known)?;
+        unique("links", self.links.iter().map(|link| DisplayPair(link.entity, link.chat)), "link")?;
         unique(
             "access",
-            self.access
-                .iter()
-                .map(|access| DisplayPair(access.user, access.entity)),
+            self.access.iter().map(|access| DisplayPair(access.user, access.entity)),
             "access",
         )?;
         unique(
             "removers",
-            self.removers
-                .iter()
-                .map(|remover| DisplayPair(remover.user, remover.chat)),
+            self.removers.iter().map(|remover| DisplayPair(remover.user, remover.chat)),
             "remover",
         )
     }

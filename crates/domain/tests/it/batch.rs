@@ -14,29 +14,12 @@ fn snapshot() -> Snapshot {
     let third = UserId::new(13).unwrap();
     Snapshot {
         users: [SUCCESSOR, USER, third]
-            .map(|id| User {
-                id,
-                active: true,
-                kind: UserKind::Human,
-            })
+            .map(|id| User { id, active: true, kind: UserKind::Human })
             .to_vec(),
-        chats: vec![Chat {
-            id: NAMED,
-            owner: Some(USER),
-            members: vec![USER, SUCCESSOR, third],
-        }],
-        links: vec![Link {
-            entity: ENTITY,
-            chat: NAMED,
-        }],
-        access: vec![Access {
-            user: ACTOR,
-            entity: ENTITY,
-        }],
-        removers: vec![Remover {
-            user: ACTOR,
-            chat: NAMED,
-        }],
+        chats: vec![Chat { id: NAMED, owner: Some(USER), members: vec![USER, SUCCESSOR, third] }],
+        links: vec![Link { entity: ENTITY, chat: NAMED }],
+        access: vec![Access { user: ACTOR, entity: ENTITY }],
+        removers: vec![Remover { user: ACTOR, chat: NAMED }],
         ..Snapshot::default()
     }
 }
@@ -84,26 +67,16 @@ fn each_request_is_answered_in_order_and_sees_those_before_it() {
             "13 left, nobody owns",
         ]
     );
-    let logged: Vec<i64> = left
-        .removals
-        .iter()
-        .map(|record| record.user.get())
-        .collect();
+    let logged: Vec<i64> = left.removals.iter().map(|record| record.user.get()).collect();
     assert_eq!(logged, [12, 7, 13]);
-    assert_eq!(
-        (left.chats[0].owner, left.chats[0].members.len()),
-        (None, 0)
-    );
+    assert_eq!((left.chats[0].owner, left.chats[0].members.len()), (None, 0));
 }
 
 #[test]
 fn the_same_request_twice_makes_one_change() {
     for (if_absent, second) in [
         (IfAbsent::Refuse, "WRONG_REQUEST".to_owned()),
-        (
-            IfAbsent::Accept,
-            format!("AlreadyAbsent {{ chat: {NAMED:?} }}"),
-        ),
+        (IfAbsent::Accept, format!("AlreadyAbsent {{ chat: {NAMED:?} }}")),
     ] {
         let request = (ACTOR, removal(12).if_absent(if_absent));
         let (answers, left) = run(&[request, request]);
@@ -122,29 +95,19 @@ fn no_request_is_no_change() {
 fn one_failure_fails_all() {
     for at in [Call::Messenger, Call::Role, Call::RemoveMember] {
         let kind = StoreErrorKind::Unavailable;
-        let script = Script::new([Facts::default()]).fail(Fault {
-            at,
-            kind,
-            occurrences: 1..2,
-        });
+        let script = Script::new([Facts::default()]).fail(Fault { at, kind, occurrences: 1..2 });
         let removal = Removal::new(ENTITY, USER).in_chat(NAMED);
         let requests = [(ACTOR, removal); 3];
         let error = block_on(remove_users(&script.store(NAMED), &requests)).unwrap_err();
         assert_eq!(error.kind(), kind);
-        assert_eq!(
-            script.calls()[script.calls().len() - 2..],
-            [at, Call::Rollback]
-        );
+        assert_eq!(script.calls()[script.calls().len() - 2..], [at, Call::Rollback]);
         assert!(!script.calls().contains(&Call::Commit));
     }
 }
 
 #[test]
 fn a_refusal_hinders_no_other_and_all_is_committed_once() {
-    let facts = Facts {
-        role: None,
-        ..Facts::default()
-    };
+    let facts = Facts { role: None, ..Facts::default() };
     let script = Script::new([facts]);
     let removal = Removal::new(ENTITY, USER).in_chat(NAMED);
     let answers = block_on(remove_users(&script.store(NAMED), &[(ACTOR, removal); 3])).unwrap();
@@ -152,9 +115,6 @@ fn a_refusal_hinders_no_other_and_all_is_committed_once() {
     assert_eq!(answers, [Err(Refusal::NotAMember { user, chat }); 3]);
     let count = |call| script.calls().iter().filter(|made| **made == call).count();
     let announced = count(Call::Announce(removal));
-    assert_eq!(
-        (count(Call::Begin), announced, count(Call::Commit)),
-        (1, 3, 1)
-    );
+    assert_eq!((count(Call::Begin), announced, count(Call::Commit)), (1, 3, 1));
     assert_eq!(script.calls().last(), Some(&Call::Commit));
 }

@@ -23,16 +23,11 @@ impl Drop for Running {
 fn example(name: &str) -> Command {
     let test = env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let program: PathBuf = [profile.as_os_str(), "examples".as_ref(), name.as_ref()]
-        .iter()
-        .collect();
+    let program: PathBuf =
+        [profile.as_os_str(), "examples".as_ref(), name.as_ref()].iter().collect();
     let program = program.with_extension(env::consts::EXE_EXTENSION);
     let hint = "`cargo build -p crm-chat-domain --examples` builds it";
-    assert!(
-        program.exists(),
-        "there is no {}: {hint}",
-        program.display()
-    );
+    assert!(program.exists(), "there is no {}: {hint}", program.display());
     Command::new(program)
 }
 
@@ -51,9 +46,7 @@ failed: cannot ask the permission service: unavailable: channel closed
 /// Posts a body on behalf of a user; returns the status and the body of the answer.
 fn post(address: &str, user: &str, body: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_mins(1)))
-        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let length = body.len();
     write!(
         stream,
@@ -70,11 +63,7 @@ fn post(address: &str, user: &str, body: &str) -> (u16, Value) {
 
 #[test]
 fn axum_service_answers_with_the_result_or_the_refusal() {
-    let mut service = example("axum_service")
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Running)
-        .unwrap();
+    let mut service = example("axum_service").stdout(Stdio::piped()).spawn().map(Running).unwrap();
     let mut line = String::new();
     let stdout = service.0.stdout.take().unwrap();
     BufReader::new(stdout).read_line(&mut line).unwrap();
@@ -101,10 +90,6 @@ fn axum_service_answers_with_the_result_or_the_refusal() {
         ("1", request, 200, json!({"result": 8773})),
         ("1", request, 400, gone),
     ] {
-        assert_eq!(
-            post(address, user, body),
-            (status, answer),
-            "{user}: {body}"
-        );
+        assert_eq!(post(address, user, body), (status, answer), "{user}: {body}");
     }
 }

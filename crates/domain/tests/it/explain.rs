@@ -63,9 +63,7 @@ fn question(world: &World, rule: u8) -> Option<Call> {
 fn calls(world: &World, marks: &[Mark; 12], failing: &[Call]) -> Vec<Call> {
     let decides = marks.iter().position(|mark| matches!(mark, Mark::Fails(_)));
     let before = &marks[..decides.unwrap_or(12)];
-    let fails = before
-        .iter()
-        .position(|mark| matches!(mark, Mark::Unknown(_)));
+    let fails = before.iter().position(|mark| matches!(mark, Mark::Unknown(_)));
 
     let mut calls = vec![Call::Begin];
     calls.extend(world.removal().map(Call::Announce));
@@ -104,9 +102,7 @@ fn read(explanation: &Explanation) -> Vec<(Rule, Mark)> {
         }
     };
     let verdicts = explanation.verdicts().iter();
-    verdicts
-        .map(|(rule, verdict)| (*rule, mark(verdict)))
-        .collect()
+    verdicts.map(|(rule, verdict)| (*rule, mark(verdict))).collect()
 }
 
 fn failing() -> impl Strategy<Value = Vec<Call>> {
@@ -136,10 +132,8 @@ fn the_explanation_agrees_with_the_removal() {
 
         let deciding = explanation.deciding();
         let change = explanation.change().copied();
-        let predicted = deciding.map_or_else(
-            || Ok(Outcome::Removed(change.unwrap())),
-            |(_, answer)| answer,
-        );
+        let predicted =
+            deciding.map_or_else(|| Ok(Outcome::Removed(change.unwrap())), |(_, answer)| answer);
         assert_eq!(predicted, removed(&world), "{world:?}");
         let number = deciding.map(|(rule, _)| rule.number());
         assert_eq!(number, world.deciding(), "{world:?}");
@@ -172,10 +166,7 @@ proptest! {
 /// Rules 1 to 12: `+` holds, `-` fails, `.` cannot be asked, `?` unknown.
 #[track_caller]
 fn check(change: impl Fn(&mut Fields, &mut Facts), failing: &[Call], expected: &str) {
-    let mut world = World {
-        fields: Fields::default(),
-        facts: Facts::default(),
-    };
+    let mut world = World { fields: Fields::default(), facts: Facts::default() };
     change(&mut world.fields, &mut world.facts);
     let (explanation, _) = run(&world, failing);
     let explanation = explanation.unwrap();
@@ -200,36 +191,16 @@ fn a_rule_cannot_be_asked_for_what_is_unresolved() {
     check(|fields, _| fields.kind = Odd, &[], "++++-+.+..++");
     check(|fields, _| fields.kind = Absent, &[], "+-++-+.+..++");
     check(|fields, _| fields.chat = Odd, &[], "+++-+++...+.");
-    check(
-        |fields, _| (fields.entity, fields.chat) = (Odd, Absent),
-        &[],
-        "++-+++....+.",
-    );
-    check(
-        |fields, facts| (fields.chat, facts.last_chat) = (Absent, false),
-        &[],
-        "+++++++-..+.",
-    );
+    check(|fields, _| (fields.entity, fields.chat) = (Odd, Absent), &[], "++-+++....+.");
+    check(|fields, facts| (fields.chat, facts.last_chat) = (Absent, false), &[], "+++++++-..+.");
     check(
         |fields, facts| (fields.chat, facts.messenger) = (Absent, false),
         &[Call::LastChat],
         "+++++-+?..+.",
     );
+    check(|_, facts| facts.messenger = false, &[Call::Link, Call::Role], "+++++-++?++?");
     check(
-        |_, facts| facts.messenger = false,
-        &[Call::Link, Call::Role],
-        "+++++-++?++?",
-    );
-    check(
-        |fields, _| {
-            *fields = Fields {
-                user: Odd,
-                kind: Odd,
-                entity: Odd,
-                chat: Odd,
-                ..*fields
-            }
-        },
+        |fields, _| *fields = Fields { user: Odd, kind: Odd, entity: Odd, chat: Odd, ..*fields },
         &[],
         "-+---+......",
     );
@@ -237,10 +208,7 @@ fn a_rule_cannot_be_asked_for_what_is_unresolved() {
 
 #[test]
 fn an_explanation_is_given_only_if_it_was_committed() {
-    let world = World {
-        fields: Fields::default(),
-        facts: Facts::default(),
-    };
+    let world = World { fields: Fields::default(), facts: Facts::default() };
     for call in [Call::Begin, Call::Commit] {
         let (explanation, _) = run(&world, &[call]);
         assert_eq!(explanation.unwrap_err().operation(), format!("{call:?}"));

@@ -7,16 +7,8 @@ use crm_chat_domain::{
     ChatId, Entity, EntityId, EntityKind, InvalidEntity, InvalidId, UnknownEntityKind, UserId,
 };
 
-const EDGES: [i64; 8] = [
-    1,
-    2,
-    (1 << 31) - 1,
-    1 << 31,
-    (1 << 53) - 1,
-    (1 << 53) + 1,
-    i64::MAX - 1,
-    i64::MAX,
-];
+const EDGES: [i64; 8] =
+    [1, 2, (1 << 31) - 1, 1 << 31, (1 << 53) - 1, (1 << 53) + 1, i64::MAX - 1, i64::MAX];
 
 trait Id:
     TryFrom<i64, Error = InvalidId>
@@ -67,10 +59,7 @@ fn ids_are_exact_from_1_to_the_largest() {
 
 #[test]
 fn an_entity_is_written_as_kind_and_id() {
-    for (kind, name) in EntityKind::ALL
-        .into_iter()
-        .zip(["lead", "deal", "company", "contact"])
-    {
+    for (kind, name) in EntityKind::ALL.into_iter().zip(["lead", "deal", "company", "contact"]) {
         assert_eq!((kind.as_str(), kind.to_string().as_str()), (name, name));
         assert_eq!(name.parse(), Ok(kind));
         assert_eq!(name.to_uppercase().parse(), Ok(kind));
@@ -82,10 +71,7 @@ fn an_entity_is_written_as_kind_and_id() {
     }
     assert!(EntityKind::ALL.is_sorted());
     assert_eq!(format!("{:>8}|", EntityKind::Deal), "    deal|");
-    assert_eq!(
-        "Deal: 0288".parse(),
-        Ok(Entity::new(EntityKind::Deal, 288).unwrap())
-    );
+    assert_eq!("Deal: 0288".parse(), Ok(Entity::new(EntityKind::Deal, 288).unwrap()));
     assert_eq!(Entity::new(EntityKind::Deal, 0), Err(InvalidId));
 }
 
@@ -107,10 +93,7 @@ fn what_is_no_entity_is_refused_for_the_part_at_fault() {
         assert_eq!(text.parse::<Entity>(), Err(error), "{text:?}");
     }
     let no_colon = InvalidEntity::NoColon.to_string();
-    assert_eq!(
-        no_colon,
-        "an entity must be written as `KIND:ID`, such as `deal:288`"
-    );
+    assert_eq!(no_colon, "an entity must be written as `KIND:ID`, such as `deal:288`");
     let unknown = "a kind of entity must be one of `lead`, `deal`, `company`, `contact`";
     assert_eq!(UnknownEntityKind.to_string(), unknown);
     assert_eq!(InvalidEntity::Kind(UnknownEntityKind).to_string(), unknown);
@@ -125,10 +108,7 @@ mod json {
         for edge in EDGES {
             let id = UserId::new(edge).unwrap();
             assert_eq!(serde_json::to_string(&id).unwrap(), edge.to_string());
-            assert_eq!(
-                serde_json::from_str::<UserId>(&edge.to_string()).unwrap(),
-                id
-            );
+            assert_eq!(serde_json::from_str::<UserId>(&edge.to_string()).unwrap(), id);
         }
     }
 
@@ -137,18 +117,13 @@ mod json {
         for (json, found) in [
             ("0", "invalid value: integer `0`"),
             ("-1", "invalid value: integer `-1`"),
-            (
-                "9223372036854775808",
-                "invalid value: integer `9223372036854775808`",
-            ),
+            ("9223372036854775808", "invalid value: integer `9223372036854775808`"),
             ("18446744073709551616", "invalid type: floating point"),
             ("12.0", "invalid type: floating point `12.0`"),
             (r#""12""#, "invalid type: string \"12\""),
             ("null", "invalid type: null"),
         ] {
-            let message = serde_json::from_str::<ChatId>(json)
-                .unwrap_err()
-                .to_string();
+            let message = serde_json::from_str::<ChatId>(json).unwrap_err().to_string();
             let expected = "expected an id, a whole number from 1 to 9223372036854775807";
             assert!(message.starts_with(found), "{message}");
             assert!(message.contains(expected), "{message}");

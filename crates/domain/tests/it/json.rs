@@ -147,11 +147,7 @@ pub(crate) fn values() -> impl Strategy<Value = Json> {
 /// Lists in lists, or maps in maps.
 fn tower(height: usize, list: bool) -> Json {
     (0..height).fold(Json::Number("12".to_owned()), |inner, _| {
-        if list {
-            Json::List(vec![inner])
-        } else {
-            Json::Map(vec![("a".to_owned(), inner)])
-        }
+        if list { Json::List(vec![inner]) } else { Json::Map(vec![("a".to_owned(), inner)]) }
     })
 }
 

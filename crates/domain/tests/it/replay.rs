@@ -76,10 +76,7 @@ fn removals() -> [Removal; 2] {
 }
 
 fn owner() -> Facts {
-    Facts {
-        role: Some(Role::Owner),
-        ..Facts::default()
-    }
+    Facts { role: Some(Role::Owner), ..Facts::default() }
 }
 
 /// Calls `run` for each operation and for each of its calls that can fail.
@@ -157,20 +154,12 @@ fn no_other_kind_is_replayed() {
 fn another_failure_ends_the_replays() {
     for kind in KINDS {
         let script = Script::new([owner()])
-            .fail(Fault {
-                at: Call::Commit,
-                kind: StoreErrorKind::Conflict,
-                occurrences: 0..2,
-            })
+            .fail(Fault { at: Call::Commit, kind: StoreErrorKind::Conflict, occurrences: 0..2 })
             .fail(Fault::always(Call::Commit, kind));
         let [removal, _] = removals();
         let error = Operation::RemoveUser.run(&script, &removal).unwrap_err();
         assert_eq!(error.kind(), kind);
-        let begun = script
-            .calls()
-            .iter()
-            .filter(|call| **call == Call::Begin)
-            .count();
+        let begun = script.calls().iter().filter(|call| **call == Call::Begin).count();
         assert_eq!(begun, 3);
     }
 }
@@ -178,10 +167,7 @@ fn another_failure_ends_the_replays() {
 /// The other transaction won: the replay asks everything anew, and nothing of the first attempt is kept.
 #[test]
 fn a_replay_answers_by_what_it_finds() {
-    let gone = Facts {
-        role: None,
-        ..Facts::default()
-    };
+    let gone = Facts { role: None, ..Facts::default() };
     for operation in Operation::ALL {
         let script = Script::new([owner(), gone]).fail(Fault {
             at: Call::Commit,
@@ -191,10 +177,6 @@ fn a_replay_answers_by_what_it_finds() {
         let [removal, _] = removals();
         let answer = operation.run(&script, &removal).unwrap();
         let (user, chat) = (USER, NAMED);
-        assert_eq!(
-            answer,
-            Err(Refusal::NotAMember { user, chat }),
-            "{operation:?}"
-        );
+        assert_eq!(answer, Err(Refusal::NotAMember { user, chat }), "{operation:?}");
     }
 }

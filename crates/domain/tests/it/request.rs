@@ -77,10 +77,7 @@ const VALUES: [(&str, Class); 69] = [
     (r#""0012""#, Id(12)),
     (r#"" \t\r\n12\n\r\t ""#, Id(12)),
     (r#""9223372036854775807""#, Id(i64::MAX)),
-    (
-        r#""000000000000000000000009223372036854775807""#,
-        Id(i64::MAX),
-    ),
+    (r#""000000000000000000000009223372036854775807""#, Id(i64::MAX)),
     (r#""9223372036854775808""#, Odd),
     (r#""99999999999999999999999999999999999999999""#, Odd),
     (r#""1 2""#, Odd),
@@ -201,20 +198,9 @@ fn of_a_key_given_twice_the_last_counts_and_others_are_ignored() {
 
 #[test]
 fn what_is_no_object_is_no_request() {
-    for document in [
-        "",
-        "null",
-        "12",
-        "[]",
-        r#""USER_ID""#,
-        "{",
-        r#"{"USER_ID": 12,}"#,
-        "{12: 12}",
-    ] {
-        assert!(
-            serde_json::from_str::<Request>(document).is_err(),
-            "{document}"
-        );
+    for document in ["", "null", "12", "[]", r#""USER_ID""#, "{", r#"{"USER_ID": 12,}"#, "{12: 12}"]
+    {
+        assert!(serde_json::from_str::<Request>(document).is_err(), "{document}");
     }
 }
 
@@ -266,11 +252,7 @@ fn a_map_that_only_looks_like_a_number_is_no_id() {
         r#"{"$serde_json::private::Number": "12", "a": 1}"#,
         r#"{"a": 1, "$serde_json::private::Number": "12"}"#,
     ] {
-        assert_eq!(
-            parse_with("USER_ID", Some(map)),
-            Err(Refusal::EmptyUser),
-            "{map}"
-        );
+        assert_eq!(parse_with("USER_ID", Some(map)), Err(Refusal::EmptyUser), "{map}");
     }
 }
 

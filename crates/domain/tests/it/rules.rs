@@ -66,10 +66,7 @@ fn every_pair_of_rules_fails_together_and_every_code_is_reached() {
         .collect();
     // Only an absent chat fails rule 8, only a good one rule 9, and only an odd one rule 4.
     assert_eq!(missing, [(4, 8), (4, 9), (8, 9)]);
-    assert_eq!(
-        codes,
-        Rule::ALL.iter().filter_map(|rule| rule.code()).collect()
-    );
+    assert_eq!(codes, Rule::ALL.iter().filter_map(|rule| rule.code()).collect());
 }
 
 /// The questions of a removal, the write among them.
@@ -127,10 +124,7 @@ fn nothing_is_asked_of_a_store_that_does_not_begin() {
 #[test]
 fn the_error_of_the_question_is_told_and_not_that_of_the_rollback() {
     for question in questions() {
-        let facts = Facts {
-            role: Some(Role::Owner),
-            ..Facts::default()
-        };
+        let facts = Facts { role: Some(Role::Owner), ..Facts::default() };
         let mut removal = Removal::new(crate::script::ENTITY, USER);
         removal.chat = (question != Call::LastChat).then_some(NAMED);
         let script = Script::new([facts])
@@ -148,20 +142,13 @@ fn the_error_of_the_question_is_told_and_not_that_of_the_rollback() {
 /// The member was there when the rules asked and is not when it is to be removed: the write has the last word.
 #[test]
 fn a_write_that_removes_nobody_is_no_success() {
-    let facts = Facts {
-        removes: false,
-        ..Facts::default()
-    };
+    let facts = Facts { removes: false, ..Facts::default() };
     for (mut world, removal) in typed_worlds() {
         if world.deciding().is_some() {
             continue;
         }
         let expected = world.answer_of(12);
-        world.facts = Facts {
-            role: world.facts.role,
-            successor: world.facts.successor,
-            ..facts
-        };
+        world.facts = Facts { role: world.facts.role, successor: world.facts.successor, ..facts };
         let script = Script::new([world.facts]);
         assert_eq!(remove(&script, &world, &removal).unwrap(), expected);
         assert_eq!(script.calls(), world.calls(), "committed all the same");

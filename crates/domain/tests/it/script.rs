@@ -15,16 +15,11 @@ pub(crate) const SUCCESSOR: UserId = UserId::new(7).unwrap();
 pub(crate) const NAMED: ChatId = ChatId::new(8773).unwrap();
 /// The entity's last chat.
 pub(crate) const LAST: ChatId = ChatId::new(8774).unwrap();
-pub(crate) const ENTITY: Entity = Entity {
-    kind: EntityKind::Deal,
-    id: EntityId::new(288).unwrap(),
-};
+pub(crate) const ENTITY: Entity =
+    Entity { kind: EntityKind::Deal, id: EntityId::new(288).unwrap() };
 
 /// What the mocks answer.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "one for each question of yes or no"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each question of yes or no")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     pub(crate) messenger: bool,
@@ -85,11 +80,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn always(at: Call, kind: StoreErrorKind) -> Self {
-        Self {
-            at,
-            kind,
-            occurrences: 0..usize::MAX,
-        }
+        Self { at, kind, occurrences: 0..usize::MAX }
     }
 }
 
@@ -210,13 +201,9 @@ impl Script {
             script.state().calls.push(Call::Announce(*removal));
         });
         let script = self.clone();
-        tx.chats
-            .expect_commit()
-            .returning(move || script.end(Call::Commit));
+        tx.chats.expect_commit().returning(move || script.end(Call::Commit));
         let script = self.clone();
-        tx.chats
-            .expect_rollback()
-            .returning(move || script.end(Call::Rollback));
+        tx.chats.expect_rollback().returning(move || script.end(Call::Rollback));
     }
 
     fn answer<T>(&self, call: Call, fact: impl Fn(&Facts) -> T) -> Result<T, StoreError> {

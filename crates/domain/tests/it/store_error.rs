@@ -8,10 +8,7 @@ use crm_chat_domain::{Refusal, RemoveError, StoreError, StoreErrorKind};
 #[test]
 fn every_kind_says_what_it_means() {
     for (kind, said) in [
-        (
-            StoreErrorKind::Conflict,
-            "conflict with another transaction",
-        ),
+        (StoreErrorKind::Conflict, "conflict with another transaction"),
         (StoreErrorKind::Unavailable, "unavailable"),
         (StoreErrorKind::OutcomeUnknown, "outcome unknown"),
         (StoreErrorKind::Corrupt, "corrupt"),

@@ -5,12 +5,7 @@ use crm_chat_domain::{Argument, Refusal, Rule};
 use crate::script::{ACTOR, ENTITY, NAMED, USER};
 
 /// A row of the published table; the refusal that the rule gives, and its description.
-type Row = (
-    u8,
-    Option<&'static str>,
-    u16,
-    Option<(Refusal, &'static str)>,
-);
+type Row = (u8, Option<&'static str>, u16, Option<(Refusal, &'static str)>);
 
 const TABLE: [Row; 12] = [
     (
@@ -62,20 +57,14 @@ const TABLE: [Row; 12] = [
         6,
         Some("IM_NOT_INSTALLED"),
         400,
-        Some((
-            Refusal::MessengerNotInstalled,
-            "the messenger is not installed",
-        )),
+        Some((Refusal::MessengerNotInstalled, "the messenger is not installed")),
     ),
     (
         7,
         Some("ACCESS_DENIED"),
         403,
         Some((
-            Refusal::AccessDenied {
-                actor: ACTOR,
-                entity: ENTITY,
-            },
+            Refusal::AccessDenied { actor: ACTOR, entity: ENTITY },
             "user 1 has no access to deal:288",
         )),
     ),
@@ -85,10 +74,7 @@ const TABLE: [Row; 12] = [
         Some("CHAT_NOT_IN_CRM"),
         400,
         Some((
-            Refusal::ChatNotInCrm {
-                chat: NAMED,
-                entity: ENTITY,
-            },
+            Refusal::ChatNotInCrm { chat: NAMED, entity: ENTITY },
             "chat 8773 does not belong to deal:288",
         )),
     ),
@@ -97,11 +83,7 @@ const TABLE: [Row; 12] = [
         Some("CHAT_DELETE_USER_PERMISSION_DENIED"),
         403,
         Some((
-            Refusal::RemovalDenied {
-                actor: ACTOR,
-                chat: NAMED,
-                entity: ENTITY,
-            },
+            Refusal::RemovalDenied { actor: ACTOR, chat: NAMED, entity: ENTITY },
             "user 1 may not remove users from chat 8773 of deal:288",
         )),
     ),
@@ -109,20 +91,14 @@ const TABLE: [Row; 12] = [
         11,
         Some("CRM_CHAT_USER_NOT_ACTIVE"),
         400,
-        Some((
-            Refusal::UserNotActive { user: USER },
-            "user 12 does not exist or is not active",
-        )),
+        Some((Refusal::UserNotActive { user: USER }, "user 12 does not exist or is not active")),
     ),
     (
         12,
         Some("WRONG_REQUEST"),
         400,
         Some((
-            Refusal::NotAMember {
-                user: USER,
-                chat: NAMED,
-            },
+            Refusal::NotAMember { user: USER, chat: NAMED },
             "user 12 is not a member of chat 8773",
         )),
     ),
@@ -140,10 +116,7 @@ fn argument(number: u8) -> Option<&'static str> {
 #[test]
 fn the_rules_are_those_of_the_table() {
     let rows = Rule::ALL.map(|rule| (rule.number(), rule.code(), rule.status()));
-    assert_eq!(
-        rows,
-        TABLE.map(|(number, code, status, _)| (number, code, status))
-    );
+    assert_eq!(rows, TABLE.map(|(number, code, status, _)| (number, code, status)));
     assert!(Rule::ALL.is_sorted());
     let [.., active, member] = Rule::ALL;
     assert_eq!(active.to_string(), "11: the user exists and is active");

@@ -20,37 +20,13 @@ fn parse(text: &str) -> Option<(i64, u32)> {
 fn times_are_read_and_written() {
     for (text, expected, written) in [
         ("1970-01-01T00:00:00Z", (0, 0), "1970-01-01T00:00:00Z"),
-        (
-            "2026-11-22T09:12:41Z",
-            (1_795_338_761, 0),
-            "2026-11-22T09:12:41Z",
-        ),
-        (
-            "2026-11-22t10:12:41.50+01:00",
-            (1_795_338_761, 500_000_000),
-            "2026-11-22T09:12:41.5Z",
-        ),
-        (
-            "2026-11-22 09:12:41.000000001z",
-            (1_795_338_761, 1),
-            "2026-11-22T09:12:41.000000001Z",
-        ),
-        (
-            "1969-12-31T23:59:59.999999999Z",
-            (-1, 999_999_999),
-            "1969-12-31T23:59:59.999999999Z",
-        ),
-        (
-            "2000-02-29T00:00:00-00:00",
-            (951_782_400, 0),
-            "2000-02-29T00:00:00Z",
-        ),
+        ("2026-11-22T09:12:41Z", (1_795_338_761, 0), "2026-11-22T09:12:41Z"),
+        ("2026-11-22t10:12:41.50+01:00", (1_795_338_761, 500_000_000), "2026-11-22T09:12:41.5Z"),
+        ("2026-11-22 09:12:41.000000001z", (1_795_338_761, 1), "2026-11-22T09:12:41.000000001Z"),
+        ("1969-12-31T23:59:59.999999999Z", (-1, 999_999_999), "1969-12-31T23:59:59.999999999Z"),
+        ("2000-02-29T00:00:00-00:00", (951_782_400, 0), "2000-02-29T00:00:00Z"),
         ("0000-01-01T00:00:00Z", (FIRST, 0), "0000-01-01T00:00:00Z"),
-        (
-            "9999-12-31T23:59:59.9Z",
-            (LAST, 900_000_000),
-            "9999-12-31T23:59:59.9Z",
-        ),
+        ("9999-12-31T23:59:59.9Z", (LAST, 900_000_000), "9999-12-31T23:59:59.9Z"),
     ] {
         assert_eq!(parse(text), Some(expected), "{text}");
         let (seconds, nanoseconds) = expected;
@@ -108,11 +84,7 @@ fn a_system_time_is_taken_as_it_is_on_both_sides_of_the_epoch() {
         (LAST, 999_999_999),
     ] {
         let whole = Duration::from_secs(seconds.unsigned_abs());
-        let second = if seconds < 0 {
-            UNIX_EPOCH - whole
-        } else {
-            UNIX_EPOCH + whole
-        };
+        let second = if seconds < 0 { UNIX_EPOCH - whole } else { UNIX_EPOCH + whole };
         let time = second + Duration::from_nanos(nanoseconds.into());
         let expected = Timestamp::new(seconds, nanoseconds);
         assert_eq!(Timestamp::try_from(time), expected);
@@ -130,15 +102,9 @@ fn a_system_time_is_taken_as_it_is_on_both_sides_of_the_epoch() {
 #[test]
 fn a_time_is_a_string_in_json() {
     let timestamp: Timestamp = serde_json::from_str(r#""2026-11-22T10:12:41+01:00""#).unwrap();
-    assert_eq!(
-        serde_json::to_string(&timestamp).unwrap(),
-        r#""2026-11-22T09:12:41Z""#
-    );
+    assert_eq!(serde_json::to_string(&timestamp).unwrap(), r#""2026-11-22T09:12:41Z""#);
     let error = serde_json::from_str::<Timestamp>(r#""yesterday""#).unwrap_err();
-    assert!(
-        error.to_string().starts_with(&InvalidTimestamp.to_string()),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with(&InvalidTimestamp.to_string()), "{error}");
     assert!(serde_json::from_str::<Timestamp>("1795338761").is_err());
 }
 

@@ -36,13 +36,7 @@ pub(crate) struct Fields {
 /// The good request, which names its chat.
 impl Default for Fields {
     fn default() -> Self {
-        Self {
-            user: Good,
-            kind: Good,
-            entity: Good,
-            chat: Good,
-            if_absent: IfAbsent::Refuse,
-        }
+        Self { user: Good, kind: Good, entity: Good, chat: Good, if_absent: IfAbsent::Refuse }
     }
 }
 
@@ -71,13 +65,7 @@ impl World {
             Absent => Input::Absent,
             Odd => "12abc".into(),
         };
-        let Fields {
-            user,
-            kind,
-            entity,
-            chat,
-            if_absent,
-        } = self.fields;
+        let Fields { user, kind, entity, chat, if_absent } = self.fields;
         Request {
             crm_entity_type: match kind {
                 Good => "Deal".into(),
@@ -143,11 +131,7 @@ impl World {
             7 => Refusal::AccessDenied { actor, entity },
             8 => return Ok(Outcome::NoChat),
             9 => Refusal::ChatNotInCrm { chat, entity },
-            10 => Refusal::RemovalDenied {
-                actor,
-                chat,
-                entity,
-            },
+            10 => Refusal::RemovalDenied { actor, chat, entity },
             11 => Refusal::UserNotActive { user },
             12 if self.fields.if_absent == IfAbsent::Accept => {
                 return Ok(Outcome::AlreadyAbsent { chat });
