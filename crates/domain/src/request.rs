@@ -1,13 +1,14 @@
-//! The request as it came in, before the rules look at it.
+//! Untrusted requests, before the rules check them.
 
 use crate::rules::request as rules;
 use crate::{IfAbsent, Input, Refusal, Removal};
 
-/// An untrusted request to remove a user from a chat: the parameters of the method, whatever they hold.
+/// An untrusted request to remove a user from a chat: the parameters of the method, valid or not.
 ///
-/// With the feature `serde` it is read from a map whose keys are the wire's: `CRM_ENTITY_TYPE`, `CRM_ENTITY`,
-/// `USER_ID`, `CHAT_ID`. Other keys are ignored; of a key given twice the last counts. The option `if_absent` is the
-/// caller's own and never read from the wire.
+/// With the feature `serde` it is deserialized from a map with the keys of the wire:
+/// `CRM_ENTITY_TYPE`, `CRM_ENTITY`, `USER_ID`, `CHAT_ID`. Other keys are ignored. If a key occurs
+/// twice, the last value wins. The option `if_absent` belongs to the caller and is never read from
+/// the wire.
 ///
 /// ```
 /// use crm_chat_domain::{Refusal, Request};
@@ -32,7 +33,7 @@ pub struct Request {
     pub user_id: Input,
     /// `CHAT_ID`: the chat; if absent, the entity's last chat.
     pub chat_id: Input,
-    /// What a user who is not a member of the chat means.
+    /// The effect of a user who is not a member of the chat.
     pub if_absent: IfAbsent,
 }
 
@@ -52,7 +53,7 @@ impl Request {
     }
 }
 
-/// Picks the parameters of the method out of a map of any.
+/// Takes the parameters of the method from a map, and ignores all others.
 impl From<std::collections::BTreeMap<String, Input>> for Request {
     fn from(mut parameters: std::collections::BTreeMap<String, Input>) -> Self {
         let mut take = |name| parameters.remove(name).unwrap_or_default();

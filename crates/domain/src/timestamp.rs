@@ -1,21 +1,21 @@
-//! Points in time, as the removal log bears them.
+//! The time of a log record.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A point in time, in nanoseconds, of the years 0000 to 9999.
+/// A point in time from the years 0000 to 9999, with a precision of one nanosecond.
 ///
-/// The core has no clock: a backend stamps a record by its own, for example by [`SystemTime::now`]. A timestamp is read
-/// from and written as RFC 3339: any offset is accepted, UTC is written, with as many digits of the second's fraction as
-/// it takes. Leap seconds are not accepted.
+/// The core has no clock: a backend stamps a record with its own, for example by
+/// [`SystemTime::now`]. A timestamp is parsed from and displayed as RFC 3339. Any offset is accepted;
+/// the output is in UTC, with as many digits of the fraction as needed. Leap seconds are rejected.
 ///
 /// ```
 /// use crm_chat_domain::Timestamp;
 ///
 /// let timestamp: Timestamp = "2026-11-22T10:12:41.50+01:00".parse()?;
 /// assert_eq!(timestamp.to_string(), "2026-11-22T09:12:41.5Z");
-/// # Ok::<(), crm_chat_domain::InvalidTimestamp>(())
+/// # Ok::<(), crm_chat_domain::InvalidTimestampError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
@@ -25,27 +25,29 @@ pub struct Timestamp {
     nanoseconds: u32,
 }
 
-/// Says that a value is no [`Timestamp`].
+/// The error returned when a value is not a valid [`Timestamp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a time must be written as in `2026-11-22T09:12:41Z` (RFC 3339) and lie in the years 0000 to 9999"
 )]
-pub struct InvalidTimestamp;
+pub struct InvalidTimestampError;
 
 const SECONDS_A_DAY: i64 = 86_400;
 /// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 impl Timestamp {
-    /// Makes a timestamp of the seconds since 1970-01-01T00:00:00Z and the nanoseconds, 0 to 999,999,999, after that.
+    /// Returns the timestamp that is this many seconds, and 0 to 999,999,999 nanoseconds more, after
+    /// 1970-01-01T00:00:00Z.
     ///
     /// # Errors
-    /// [`InvalidTimestamp`] if the nanoseconds are a second or more, or the year is not from 0000 to 9999.
-    pub fn new(seconds: i64, nanoseconds: u32) -> Result<Self, InvalidTimestamp> {
+    /// [`InvalidTimestampError`] if the nanoseconds are a second or more, or if the year is not from
+    /// 0000 to 9999.
+    pub fn new(seconds: i64, nanoseconds: u32) -> Result<Self, InvalidTimestampError> {
         if SECONDS.contains(&seconds) && nanoseconds < 1_000_000_000 {
             Ok(Self { seconds, nanoseconds })
         } else {
-            Err(InvalidTimestamp)
+            Err(InvalidTimestampError)
         }
     }
 
@@ -63,16 +65,18 @@ impl Timestamp {
 }
 
 impl TryFrom<SystemTime> for Timestamp {
-    type Error = InvalidTimestamp;
+    type Error = InvalidTimestampError;
 
-    fn try_from(time: SystemTime) -> Result<Self, InvalidTimestamp> {
-        let seconds =
-            |duration: Duration| i64::try_from(duration.as_secs()).map_err(|_| InvalidTimestamp);
+    fn try_from(time: SystemTime) -> Result<Self, InvalidTimestampError> {
+        let seconds = |duration: Duration| {
+            i64::try_from(duration.as_secs()).map_err(|_| InvalidTimestampError)
+        };
         match time.duration_since(UNIX_EPOCH) {
             Ok(after) => Self::new(seconds(after)?, after.subsec_nanos()),
             Err(before) => {
                 let before = before.duration();
-                let whole = seconds(before)?.checked_neg().ok_or(InvalidTimestamp)?;
+                let whole = seconds(before)?.checked_neg().ok_or(InvalidTimestampError)?;
+                // Round down: half a second before 1970 is second -1 and half a second more.
                 match 1_000_000_000_u32.checked_sub(before.subsec_nanos()) {
                     Some(rest) if rest < 1_000_000_000 => Self::new(whole.saturating_sub(1), rest),
                     _ => Self::new(whole, 0),
@@ -83,14 +87,14 @@ impl TryFrom<SystemTime> for Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = InvalidTimestamp;
+    type Err = InvalidTimestampError;
 
-    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        parse(text).ok_or(InvalidTimestamp)
+    fn from_str(text: &str) -> Result<Self, InvalidTimestampError> {
+        parse(text).ok_or(InvalidTimestampError)
     }
 }
 
-/// Reads `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`.
+/// Parses `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`.
 fn parse(text: &str) -> Option<Timestamp> {
     let (date_time, rest) = text.split_at_checked(19)?;
     let date_time: &[u8; 19] = date_time.as_bytes().try_into().ok()?;
@@ -136,7 +140,7 @@ fn parse(text: &str) -> Option<Timestamp> {
     Timestamp::new(local.checked_sub(offset_seconds(offset)?)?, nanoseconds).ok()
 }
 
-/// Reads ASCII digits.
+/// Parses ASCII digits.
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0_i64, |number, digit| {
         let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
@@ -144,7 +148,7 @@ fn number(digits: &[u8]) -> Option<i64> {
     })
 }
 
-/// Reads one to nine digits of a second's fraction as nanoseconds.
+/// Parses one to nine digits of a second's fraction as nanoseconds.
 fn fraction(digits: &str) -> Option<u32> {
     if digits.is_empty() || digits.len() > 9 {
         return None;
@@ -152,7 +156,7 @@ fn fraction(digits: &str) -> Option<u32> {
     format!("{digits:0<9}").parse().ok()
 }
 
-/// Reads an offset from UTC, in seconds.
+/// Parses an offset from UTC, in seconds.
 fn offset_seconds(offset: &str) -> Option<i64> {
     match offset.as_bytes() {
         b"Z" | b"z" => Some(0),
@@ -164,13 +168,14 @@ fn offset_seconds(offset: &str) -> Option<i64> {
     }
 }
 
-/// Reads `hh` and `mm`, in seconds.
+/// Converts `hh` and `mm` to seconds.
 fn time_of_day(hours: [u8; 2], minutes: [u8; 2]) -> Option<i64> {
     let hours = number(&hours).filter(|hours| *hours < 24)?;
     let minutes = number(&minutes).filter(|minutes| *minutes < 60)?;
     hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)
 }
 
+/// Returns the number of days of a month, from 1 to 12.
 fn days_in(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
@@ -180,8 +185,10 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Counts the days from 1970-01-01 to a date of the years 0000 to 9999. After Howard Hinnant, "chrono-Compatible
-/// Low-Level Date Algorithms", `days_from_civil`.
+/// Returns the number of days from 1970-01-01 to a date of the years 0000 to 9999.
+///
+/// The algorithm is `days_from_civil` of Howard Hinnant's "chrono-Compatible Low-Level Date
+/// Algorithms".
 #[expect(clippy::arithmetic_side_effects, reason = "bounded by the years 0000 to 9999")]
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -192,7 +199,9 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// The inverse: year, month and day. After the same source, `civil_from_days`.
+/// Returns the year, month and day that are this many days after 1970-01-01.
+///
+/// The algorithm is `civil_from_days` of the same source.
 #[expect(clippy::arithmetic_side_effects, reason = "bounded by the years 0000 to 9999")]
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;

@@ -1,6 +1,7 @@
 //! The single changes.
 
-use crm_chat_domain::{ChatId, Edit, EditRejection, UserId};
+use crm_chat_domain::snapshot::EditRejection;
+use crm_chat_domain::{ChatId, Edit, UserId};
 
 use crate::world::{Members, World};
 

@@ -9,7 +9,8 @@ mod world;
 use std::sync::Arc;
 
 use async_lock::Mutex;
-use crm_chat_domain::{Edit, EditError, LoadError, LogEntry, Snapshot, Store, StoreError};
+use crm_chat_domain::snapshot::{EditError, LoadError};
+use crm_chat_domain::{Edit, LogEntry, Snapshot, Store, StoreError};
 
 pub use transaction::MemoryTransaction;
 use world::World;

@@ -1,6 +1,7 @@
 //! A world made of a snapshot, and the reverse.
 
-use crm_chat_domain::{Access, Chat, Link, Remover, Snapshot};
+use crm_chat_domain::Snapshot;
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight};
 
 use crate::world::{Members, World};
 
@@ -44,8 +45,16 @@ impl From<&World> for Snapshot {
                 })
                 .collect(),
             links: links.into_iter().map(|(&(entity, chat), _)| Link { entity, chat }).collect(),
-            access: world.access.iter().map(|&(user, entity)| Access { user, entity }).collect(),
-            removers: world.removers.iter().map(|&(user, chat)| Remover { user, chat }).collect(),
+            access: world
+                .access
+                .iter()
+                .map(|&(user, entity)| AccessGrant { user, entity })
+                .collect(),
+            removers: world
+                .removers
+                .iter()
+                .map(|&(user, chat)| RemovalRight { user, chat })
+                .collect(),
             removals: world.log.clone(),
         }
     }

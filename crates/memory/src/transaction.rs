@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use async_lock::MutexGuardArc;
+use crm_chat_domain::snapshot::UserKind;
 use crm_chat_domain::{
     Change, ChatId, ChatRepo, CrmRepo, Entity, OwnerChange, Permissions, RemovalRecord, Role,
-    StoreError, Timestamp, UnitOfWork, UserId, UserKind, UserRepo,
+    StoreError, Timestamp, UnitOfWork, UserId, UserRepo,
 };
 
 use crate::world::{Members, World};

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crm_chat_domain::{ChatId, Entity, RemovalRecord, User, UserId};
+use crm_chat_domain::snapshot::User;
+use crm_chat_domain::{ChatId, Entity, RemovalRecord, UserId};
 
 #[derive(Debug)]
 pub(crate) struct World {

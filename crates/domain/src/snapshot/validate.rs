@@ -1,10 +1,13 @@
-//! The rules of a snapshot.
+//! Validation of snapshots.
 
 use std::fmt;
 
-use crate::{ChatId, Snapshot};
+use super::Snapshot;
+use crate::ChatId;
 
-/// A snapshot breaks a rule. The message names the place, as `chats[3].members[1]`, counted from 0.
+/// The error returned when a snapshot is not valid.
+///
+/// The message names the place, such as `chats[3].members[1]`, counted from 0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{place}`: {problem}")]
 pub struct SnapshotError {
@@ -17,7 +20,7 @@ impl SnapshotError {
         Self { place: place.to_string(), problem: problem.to_string() }
     }
 
-    /// Returns the place, as `chats[3].members[1]`, counted from 0.
+    /// Returns the place of the problem, such as `chats[3].members[1]`, counted from 0.
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place
@@ -25,8 +28,12 @@ impl SnapshotError {
 }
 
 impl Snapshot {
-    /// Checks what the types do not say: no id and no entry stands twice (log records may), a chat in a link or in
-    /// `removers` is known, an owner is a member.
+    /// Checks the rules that the types cannot express.
+    ///
+    /// - No id and no entry of a list is repeated. Log records may be: a user may be removed, join
+    ///   and be removed again.
+    /// - A chat in `links` or `removers` is listed in `chats`.
+    /// - An owner is a member of the chat.
     ///
     /// # Errors
     /// [`SnapshotError`] with the first place where a rule is broken.
@@ -35,6 +42,7 @@ impl Snapshot {
         unique("chats", self.chats.iter().map(|chat| chat.id), "chat")?;
         for (index, chat) in self.chats.iter().enumerate() {
             let members = || chat.members.iter().copied();
+            // The place is only formatted for an error: a snapshot may have millions of chats.
             if repeated(members()).is_some() {
                 unique(&format!("chats[{index}].members"), members(), "member")?;
             }
@@ -64,7 +72,7 @@ impl Snapshot {
     }
 }
 
-/// Checks that nothing stands twice in a list.
+/// Checks that a list has no repeated item.
 fn unique<T: Ord + Copy + fmt::Display>(
     list: &str,
     items: impl ExactSizeIterator<Item = T>,
@@ -79,8 +87,9 @@ fn unique<T: Ord + Copy + fmt::Display>(
     }
 }
 
-/// Finds the first item that stands at an earlier place too, and its place. It sorts a copy, which takes less memory
-/// than a set.
+/// Returns the first item that repeats an earlier one, with its index.
+///
+/// It sorts a copy, which takes less memory than a set.
 fn repeated<T: Ord + Copy>(items: impl ExactSizeIterator<Item = T>) -> Option<(T, usize)> {
     let mut placed: Vec<(T, usize)> = items.zip(0..).collect();
     placed.sort_unstable();
@@ -93,6 +102,7 @@ fn repeated<T: Ord + Copy>(items: impl ExactSizeIterator<Item = T>) -> Option<(T
         .min_by_key(|(_, index)| *index)
 }
 
+/// Checks that every chat of a list is known. `known` is sorted.
 fn all_known(
     list: &str,
     chats: impl Iterator<Item = ChatId>,
@@ -108,7 +118,7 @@ fn all_known(
     }
 }
 
-/// Two values, displayed side by side.
+/// A pair of values, displayed as `(A, B)`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct DisplayPair<A, B>(A, B);
 

@@ -1,8 +1,9 @@
 //! Many removals in one transaction.
 
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User, UserKind};
 use crm_chat_domain::{
-    Access, Chat, ChatId, IfAbsent, Link, Outcome, OwnerChange, Refusal, Removal, Remover,
-    Snapshot, StoreErrorKind, User, UserId, UserKind, remove_users,
+    ChatId, IfAbsent, Outcome, OwnerChange, Refusal, Removal, Snapshot, StoreErrorKind, UserId,
+    remove_users,
 };
 use crm_chat_memory::Memory;
 use futures_lite::future::block_on;
@@ -18,8 +19,8 @@ fn snapshot() -> Snapshot {
             .to_vec(),
         chats: vec![Chat { id: NAMED, owner: Some(USER), members: vec![USER, SUCCESSOR, third] }],
         links: vec![Link { entity: ENTITY, chat: NAMED }],
-        access: vec![Access { user: ACTOR, entity: ENTITY }],
-        removers: vec![Remover { user: ACTOR, chat: NAMED }],
+        access: vec![AccessGrant { user: ACTOR, entity: ENTITY }],
+        removers: vec![RemovalRight { user: ACTOR, chat: NAMED }],
         ..Snapshot::default()
     }
 }
@@ -114,7 +115,7 @@ fn a_refusal_hinders_no_other_and_all_is_committed_once() {
     let (user, chat) = (USER, NAMED);
     assert_eq!(answers, [Err(Refusal::NotAMember { user, chat }); 3]);
     let count = |call| script.calls().iter().filter(|made| **made == call).count();
-    let announced = count(Call::Announce(removal));
+    let announced = count(Call::Prefetch(removal));
     assert_eq!((count(Call::Begin), announced, count(Call::Commit)), (1, 3, 1));
     assert_eq!(script.calls().last(), Some(&Call::Commit));
 }

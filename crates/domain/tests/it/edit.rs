@@ -1,9 +1,9 @@
 //! The forms of the single changes in JSON.
 
-use crm_chat_domain::{
-    Access, ChatId, Edit, EditError, EditRejection, Entity, EntityKind, Link, Remover, User,
-    UserId, UserKind,
+use crm_chat_domain::snapshot::{
+    AccessGrant, EditError, EditRejection, Link, RemovalRight, User, UserKind,
 };
+use crm_chat_domain::{ChatId, Edit, Entity, EntityKind, UserId};
 
 fn edits() -> [(Edit, &'static str); 16] {
     let user = UserId::new(12).unwrap();
@@ -11,7 +11,7 @@ fn edits() -> [(Edit, &'static str); 16] {
     let entity = Entity::new(EntityKind::Deal, 288).unwrap();
     let bot = User { id: user, active: true, kind: UserKind::Bot };
     let (link, access, remover) =
-        (Link { entity, chat }, Access { user, entity }, Remover { user, chat });
+        (Link { entity, chat }, AccessGrant { user, entity }, RemovalRight { user, chat });
     [
         (Edit::AddUser(bot), r#"{"add_user":{"id":12,"active":true,"kind":"bot"}}"#),
         (Edit::ActivateUser { user }, r#"{"activate_user":{"user":12}}"#),

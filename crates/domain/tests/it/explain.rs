@@ -66,7 +66,7 @@ fn calls(world: &World, marks: &[Mark; 12], failing: &[Call]) -> Vec<Call> {
     let fails = before.iter().position(|mark| matches!(mark, Mark::Unknown(_)));
 
     let mut calls = vec![Call::Begin];
-    calls.extend(world.removal().map(Call::Announce));
+    calls.extend(world.removal().map(Call::Prefetch));
     let looked_at = (1..).zip(&marks[..fails.map_or(12, |index| index + 1)]);
     calls.extend(
         looked_at

@@ -4,16 +4,17 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use crm_chat_domain::{
-    ChatId, Entity, EntityId, EntityKind, InvalidEntity, InvalidId, UnknownEntityKind, UserId,
+    ChatId, Entity, EntityId, EntityKind, InvalidIdError, ParseEntityError, ParseEntityKindError,
+    UserId,
 };
 
 const EDGES: [i64; 8] =
     [1, 2, (1 << 31) - 1, 1 << 31, (1 << 53) - 1, (1 << 53) + 1, i64::MAX - 1, i64::MAX];
 
 trait Id:
-    TryFrom<i64, Error = InvalidId>
-    + TryFrom<u64, Error = InvalidId>
-    + FromStr<Err = InvalidId>
+    TryFrom<i64, Error = InvalidIdError>
+    + TryFrom<u64, Error = InvalidIdError>
+    + FromStr<Err = InvalidIdError>
     + Into<i64>
     + Display
     + Debug
@@ -36,13 +37,13 @@ fn check_edges<I: Id>(name: &str) {
         assert_eq!(id().into(), edge);
     }
     for number in [0, -1, i64::MIN] {
-        assert_eq!(I::try_from(number), Err(InvalidId));
+        assert_eq!(I::try_from(number), Err(InvalidIdError));
     }
     for number in [0, 1 << 63, u64::MAX] {
-        assert_eq!(I::try_from(number), Err(InvalidId));
+        assert_eq!(I::try_from(number), Err(InvalidIdError));
     }
     for text in ["", "0", "-1", "+1", "1.0", "9223372036854775808", "\u{b}1"] {
-        assert_eq!(text.parse::<I>(), Err(InvalidId), "{text:?}");
+        assert_eq!(text.parse::<I>(), Err(InvalidIdError), "{text:?}");
     }
 }
 
@@ -54,7 +55,7 @@ fn ids_are_exact_from_1_to_the_largest() {
     assert_eq!((UserId::MIN.get(), UserId::MAX.get()), (1, i64::MAX));
     assert_eq!(size_of::<Option<ChatId>>(), size_of::<i64>());
     let message = "an id must be a whole number from 1 to 9223372036854775807";
-    assert_eq!(InvalidId.to_string(), message);
+    assert_eq!(InvalidIdError.to_string(), message);
 }
 
 #[test]
@@ -72,31 +73,31 @@ fn an_entity_is_written_as_kind_and_id() {
     assert!(EntityKind::ALL.is_sorted());
     assert_eq!(format!("{:>8}|", EntityKind::Deal), "    deal|");
     assert_eq!("Deal: 0288".parse(), Ok(Entity::new(EntityKind::Deal, 288).unwrap()));
-    assert_eq!(Entity::new(EntityKind::Deal, 0), Err(InvalidId));
+    assert_eq!(Entity::new(EntityKind::Deal, 0), Err(InvalidIdError));
 }
 
 #[test]
 fn what_is_no_entity_is_refused_for_the_part_at_fault() {
     for (text, error) in [
-        ("", InvalidEntity::NoColon),
-        ("deal", InvalidEntity::NoColon),
-        ("deal 288", InvalidEntity::NoColon),
-        (":", InvalidEntity::Kind(UnknownEntityKind)),
-        (":288", InvalidEntity::Kind(UnknownEntityKind)),
-        ("deal :288", InvalidEntity::Kind(UnknownEntityKind)),
-        ("chat:x", InvalidEntity::Kind(UnknownEntityKind)),
-        ("deal:", InvalidEntity::Id(InvalidId)),
-        ("deal:0", InvalidEntity::Id(InvalidId)),
-        ("deal:-5", InvalidEntity::Id(InvalidId)),
-        ("deal:288:1", InvalidEntity::Id(InvalidId)),
+        ("", ParseEntityError::NoColon),
+        ("deal", ParseEntityError::NoColon),
+        ("deal 288", ParseEntityError::NoColon),
+        (":", ParseEntityError::Kind(ParseEntityKindError)),
+        (":288", ParseEntityError::Kind(ParseEntityKindError)),
+        ("deal :288", ParseEntityError::Kind(ParseEntityKindError)),
+        ("chat:x", ParseEntityError::Kind(ParseEntityKindError)),
+        ("deal:", ParseEntityError::Id(InvalidIdError)),
+        ("deal:0", ParseEntityError::Id(InvalidIdError)),
+        ("deal:-5", ParseEntityError::Id(InvalidIdError)),
+        ("deal:288:1", ParseEntityError::Id(InvalidIdError)),
     ] {
         assert_eq!(text.parse::<Entity>(), Err(error), "{text:?}");
     }
-    let no_colon = InvalidEntity::NoColon.to_string();
+    let no_colon = ParseEntityError::NoColon.to_string();
     assert_eq!(no_colon, "an entity must be written as `KIND:ID`, such as `deal:288`");
     let unknown = "a kind of entity must be one of `lead`, `deal`, `company`, `contact`";
-    assert_eq!(UnknownEntityKind.to_string(), unknown);
-    assert_eq!(InvalidEntity::Kind(UnknownEntityKind).to_string(), unknown);
+    assert_eq!(ParseEntityKindError.to_string(), unknown);
+    assert_eq!(ParseEntityError::Kind(ParseEntityKindError).to_string(), unknown);
 }
 
 #[cfg(feature = "serde")]

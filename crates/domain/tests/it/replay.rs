@@ -55,7 +55,7 @@ impl Operation {
 
     /// Returns the calls of one attempt that goes well: those of an owner's removal.
     fn calls(self, removal: &Removal) -> Vec<Call> {
-        let mut calls = vec![Call::Begin, Call::Announce(*removal)];
+        let mut calls = vec![Call::Begin, Call::Prefetch(*removal)];
         calls.extend([Call::Messenger, Call::Access]);
         calls.push(match removal.chat {
             Some(_) => Call::Link,
@@ -85,7 +85,7 @@ fn for_each_call(run: impl Fn(Operation, Removal, Call, Vec<Call>)) {
         for removal in removals() {
             let calls = operation.calls(&removal);
             for (place, call) in calls.iter().enumerate() {
-                if matches!(call, Call::Announce(_)) {
+                if matches!(call, Call::Prefetch(_)) {
                     continue;
                 }
                 let mut failing = calls[..=place].to_vec();

@@ -196,9 +196,9 @@ impl Script {
 
     fn set_ends(&self, tx: &mut MockTransaction) {
         let script = self.clone();
-        tx.chats.expect_announce().returning(move |actor, removal| {
+        tx.chats.expect_prefetch().returning(move |actor, removal| {
             assert_eq!(actor, ACTOR);
-            script.state().calls.push(Call::Announce(*removal));
+            script.state().calls.push(Call::Prefetch(*removal));
         });
         let script = self.clone();
         tx.chats.expect_commit().returning(move || script.end(Call::Commit));

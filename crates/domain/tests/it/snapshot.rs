@@ -1,8 +1,8 @@
 //! The state of a store as plain data.
 
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User, UserKind};
 use crm_chat_domain::{
-    Access, Change, Chat, ChatId, Entity, EntityKind, Link, OwnerChange, RemovalRecord, Remover,
-    Snapshot, Timestamp, User, UserId, UserKind,
+    Change, ChatId, Entity, EntityKind, OwnerChange, RemovalRecord, Snapshot, Timestamp, UserId,
 };
 
 fn user(id: i64) -> UserId {
@@ -40,8 +40,8 @@ fn good() -> Snapshot {
             Chat { id: chat(8773), owner: Some(user(7)), members: vec![user(55), user(7)] },
         ],
         links: [chat(8773), chat(1)].map(|chat| Link { entity: deal(), chat }).to_vec(),
-        access: [user(1), user(56)].map(|user| Access { user, entity: deal() }).to_vec(),
-        removers: [user(1), user(56)].map(|user| Remover { user, chat: chat(1) }).to_vec(),
+        access: [user(1), user(56)].map(|user| AccessGrant { user, entity: deal() }).to_vec(),
+        removers: [user(1), user(56)].map(|user| RemovalRight { user, chat: chat(1) }).to_vec(),
         removals: vec![record, record],
     }
 }
@@ -95,8 +95,8 @@ fn what_breaks_a_rule_is_named_by_its_place() {
 fn what_differs_in_one_field_is_no_repeat() {
     let mut snapshot = good();
     snapshot.links.push(Link { entity: entity(EntityKind::Lead, 288), chat: chat(1) });
-    snapshot.access.push(Access { user: user(1), entity: entity(EntityKind::Deal, 289) });
-    snapshot.removers.push(Remover { user: user(1), chat: chat(8773) });
+    snapshot.access.push(AccessGrant { user: user(1), entity: entity(EntityKind::Deal, 289) });
+    snapshot.removers.push(RemovalRight { user: user(1), chat: chat(8773) });
     assert_eq!(snapshot.validate(), Ok(()));
 }
 
@@ -104,11 +104,11 @@ fn what_differs_in_one_field_is_no_repeat() {
 fn a_dump_sorts_what_has_no_order_of_its_own() {
     let mut snapshot = good();
     let kinds = [EntityKind::Lead, EntityKind::Deal, EntityKind::Company, EntityKind::Contact];
-    let sorted: Vec<Access> = [1, 2]
+    let sorted: Vec<AccessGrant> = [1, 2]
         .into_iter()
         .flat_map(|id| kinds.map(|kind| (id, kind)))
         .flat_map(|(id, kind)| {
-            [9, 10].map(|entity_id| Access { user: user(id), entity: entity(kind, entity_id) })
+            [9, 10].map(|entity_id| AccessGrant { user: user(id), entity: entity(kind, entity_id) })
         })
         .collect();
     snapshot.access = sorted.clone();

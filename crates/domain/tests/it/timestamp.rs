@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crm_chat_domain::{InvalidTimestamp, Timestamp};
+use crm_chat_domain::{InvalidTimestampError, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -64,10 +64,10 @@ fn what_is_no_time_is_refused() {
         "0000-01-01T00:00:00+00:01",
         "9999-12-31T23:59:59-00:01",
     ] {
-        assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp), "{text}");
+        assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestampError), "{text}");
     }
     for (seconds, nanoseconds) in [(FIRST - 1, 0), (LAST + 1, 0), (0, 1_000_000_000)] {
-        assert_eq!(Timestamp::new(seconds, nanoseconds), Err(InvalidTimestamp));
+        assert_eq!(Timestamp::new(seconds, nanoseconds), Err(InvalidTimestampError));
     }
 }
 
@@ -94,7 +94,7 @@ fn a_system_time_is_taken_as_it_is_on_both_sides_of_the_epoch() {
         UNIX_EPOCH - Duration::from_secs(FIRST.unsigned_abs()) - Duration::from_nanos(100),
         UNIX_EPOCH + Duration::from_secs(LAST.unsigned_abs() + 1),
     ] {
-        assert_eq!(Timestamp::try_from(time), Err(InvalidTimestamp));
+        assert_eq!(Timestamp::try_from(time), Err(InvalidTimestampError));
     }
 }
 
@@ -104,7 +104,7 @@ fn a_time_is_a_string_in_json() {
     let timestamp: Timestamp = serde_json::from_str(r#""2026-11-22T10:12:41+01:00""#).unwrap();
     assert_eq!(serde_json::to_string(&timestamp).unwrap(), r#""2026-11-22T09:12:41Z""#);
     let error = serde_json::from_str::<Timestamp>(r#""yesterday""#).unwrap_err();
-    assert!(error.to_string().starts_with(&InvalidTimestamp.to_string()), "{error}");
+    assert!(error.to_string().starts_with(&InvalidTimestampError.to_string()), "{error}");
     assert!(serde_json::from_str::<Timestamp>("1795338761").is_err());
 }
 

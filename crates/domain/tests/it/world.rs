@@ -168,7 +168,7 @@ impl World {
             return Vec::new();
         };
         let deciding = self.deciding();
-        let mut calls = vec![Call::Begin, Call::Announce(removal)];
+        let mut calls = vec![Call::Begin, Call::Prefetch(removal)];
         calls.extend(
             QUESTIONS
                 .into_iter()
