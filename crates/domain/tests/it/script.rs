@@ -54,7 +54,7 @@ impl Default for Facts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Begin,
-    Announce(Removal),
+    Prefetch(Removal),
     Messenger,
     Access,
     LastChat,
