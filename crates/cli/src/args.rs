@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use crm_chat_domain::{IfAbsent, Input, InvalidEntity, Request, UserId};
+use crm_chat_domain::{IfAbsent, Input, ParseEntityError, Request, UserId};
 
 use crate::source::Source;
 use crate::store_url::StoreUrl;
@@ -139,8 +139,8 @@ struct EntityText {
     id: String,
 }
 
-fn entity(text: &str) -> Result<EntityText, InvalidEntity> {
-    let (kind, id) = text.split_once(':').ok_or(InvalidEntity::NoColon)?;
+fn entity(text: &str) -> Result<EntityText, ParseEntityError> {
+    let (kind, id) = text.split_once(':').ok_or(ParseEntityError::NoColon)?;
     Ok(EntityText {
         kind: kind.to_owned(),
         id: id.to_owned(),

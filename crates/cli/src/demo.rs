@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use clap::Parser;
-use crm_chat_domain::{LoadError, Snapshot, StoreError, StoreErrorKind};
+use crm_chat_domain::snapshot::LoadError;
+use crm_chat_domain::{Snapshot, StoreError, StoreErrorKind};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 

@@ -1,6 +1,7 @@
 //! `edit`: applies single changes.
 
-use crm_chat_domain::{Edit, EditError};
+use crm_chat_domain::snapshot::EditError;
+use crm_chat_domain::Edit;
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io::BufReader;
 
-use crm_chat_domain::{LoadError, Snapshot};
+use crm_chat_domain::snapshot::LoadError;
+use crm_chat_domain::Snapshot;
 use futures_lite::future::block_on;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};

@@ -99,7 +99,7 @@ impl<S: Store> Faulty<S> {
 
     /// Injects a fault at the `n`-th port call from now on, counted from 1 over all transactions. It happens once.
     ///
-    /// `begin`, every question, the write, `commit` and `rollback` are port calls; `announce` and `backoff` are not. Which
+    /// `begin`, every question, the write, `commit` and `rollback` are port calls; `prefetch` and `backoff` are not. Which
     /// number a call has depends on what is asked (whether the request names a chat, whether the user owns it): a dry run
     /// tells, by its [`calls`](Self::calls). A fault injected at the same call again takes the place of the one before.
     pub fn inject(&self, n: usize, fault: Fault) {

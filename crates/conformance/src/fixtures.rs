@@ -1,7 +1,8 @@
 //! The small world in which most cases play, short names for ids, and all that the account of a failure names.
 
+use crm_chat_domain::snapshot::{Chat, User};
 use crm_chat_domain::{
-    Change, Chat, ChatId, Edit, Entity, OwnerChange, RemovalRecord, Request, Snapshot, User, UserId,
+    Change, ChatId, Edit, Entity, OwnerChange, RemovalRecord, Request, Snapshot, UserId,
 };
 
 #[doc(no_inline)]

@@ -1,7 +1,7 @@
 //! [mockall] mocks of the ports.
 //!
 //! Four of them make a [`MockTransaction`], and a [`MockStore`] hands out those that a test prepared. Like every mock,
-//! they panic at a call that was not expected, `announce` and `backoff` among them.
+//! they panic at a call that was not expected, `prefetch` and `backoff` among them.
 //!
 //! ```
 //! use crm_chat_conformance::mocks::{MockStore, MockTransaction};
@@ -11,7 +11,7 @@
 //! let mut store = MockStore::new();
 //! store.expect_begin().return_once(|| {
 //!     let mut tx = MockTransaction::default();
-//!     tx.chats.expect_announce().return_const(());
+//!     tx.chats.expect_prefetch().return_const(());
 //!     tx.chats.expect_messenger_installed().return_once(|| Ok(false));
 //!     tx.chats.expect_commit().return_once(|| Ok(()));
 //!     Ok(tx)
@@ -42,7 +42,7 @@ mock! {
     }
 
     impl UnitOfWork for ChatRepo {
-        async fn announce(&mut self, actor: UserId, removal: &Removal);
+        async fn prefetch(&mut self, actor: UserId, removal: &Removal);
         async fn commit(self) -> Result<(), StoreError>;
         async fn rollback(self) -> Result<(), StoreError>;
     }

@@ -4,9 +4,8 @@
 
 use std::error::Error;
 
-use crm_chat_domain::{
-    Access, Chat, Link, Outcome, Removal, Remover, Snapshot, User, UserId, UserKind, remove_user,
-};
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User, UserKind};
+use crm_chat_domain::{Outcome, Removal, Snapshot, UserId, remove_user};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
@@ -58,11 +57,11 @@ fn world(actor: UserId, owner: UserId, member: UserId) -> Result<Snapshot, Box<d
             members: vec![owner, member],
         }],
         links: vec![Link { entity, chat }],
-        access: vec![Access {
+        access: vec![AccessGrant {
             user: actor,
             entity,
         }],
-        removers: vec![Remover { user: actor, chat }],
+        removers: vec![RemovalRight { user: actor, chat }],
         ..Snapshot::default()
     })
 }

@@ -1,6 +1,7 @@
 //! The single changes.
 
-use crm_chat_domain::{ChatId, Edit, EditError, EditRejection, Link, UserId};
+use crm_chat_domain::snapshot::{EditError, EditRejection, Link};
+use crm_chat_domain::{ChatId, Edit, UserId};
 use rusqlite::{Connection, Params, params};
 
 use crate::error::failed;

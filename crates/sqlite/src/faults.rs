@@ -1,9 +1,7 @@
 //! A full disk, tried from within: how large a file may grow is a setting of the connection.
 
-use crm_chat_domain::{
-    Access, Chat, Link, LoadError, Outcome, Removal, RemoveError, Remover, Snapshot,
-    StoreErrorKind, User, UserId, UserKind, remove_user,
-};
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, LoadError, RemovalRight, User, UserKind};
+use crm_chat_domain::{Outcome, Removal, RemoveError, Snapshot, StoreErrorKind, UserId, remove_user};
 use futures_lite::future::block_on;
 
 use crate::Sqlite;
@@ -32,11 +30,11 @@ fn world() -> Snapshot {
             members: users.collect(),
         }],
         links: vec![Link { entity, chat }],
-        access: vec![Access {
+        access: vec![AccessGrant {
             user: user(1),
             entity,
         }],
-        removers: vec![Remover {
+        removers: vec![RemovalRight {
             user: user(1),
             chat,
         }],

@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use async_lock::Mutex;
 use blocking::unblock;
-use crm_chat_domain::{Edit, EditError, LoadError, LogEntry, Snapshot, Store, StoreError};
+use crm_chat_domain::snapshot::{EditError, LoadError};
+use crm_chat_domain::{Edit, LogEntry, Snapshot, Store, StoreError};
 use rusqlite::Connection;
 
 pub use open::Options;

@@ -1,6 +1,7 @@
 //! Load and dump.
 
-use crm_chat_domain::{Access, Chat, ChatId, Link, Remover, Snapshot, StoreError, User, UserId};
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User};
+use crm_chat_domain::{ChatId, Snapshot, StoreError, UserId};
 use rusqlite::{Connection, Row, params};
 
 use crate::error::failed;
@@ -75,18 +76,18 @@ fn fill_links(connection: &Connection, links: &[Link]) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn fill_access(connection: &Connection, access: &[Access]) -> rusqlite::Result<()> {
+fn fill_access(connection: &Connection, access: &[AccessGrant]) -> rusqlite::Result<()> {
     let sql = "INSERT INTO access (user, kind, entity) VALUES (?1, ?2, ?3)";
     let mut insert = connection.prepare(sql)?;
-    for Access { user, entity } in access {
+    for AccessGrant { user, entity } in access {
         insert.execute(params![user.get(), entity.kind.as_str(), entity.id.get()])?;
     }
     Ok(())
 }
 
-fn fill_removers(connection: &Connection, removers: &[Remover]) -> rusqlite::Result<()> {
+fn fill_removers(connection: &Connection, removers: &[RemovalRight]) -> rusqlite::Result<()> {
     let mut insert = connection.prepare("INSERT INTO removers (user, chat) VALUES (?1, ?2)")?;
-    for Remover { user, chat } in removers {
+    for RemovalRight { user, chat } in removers {
         insert.execute([user.get(), chat.get()])?;
     }
     Ok(())
@@ -189,7 +190,7 @@ fn links(connection: &Connection) -> Result<Vec<Link>, StoreError> {
     )
 }
 
-fn access(connection: &Connection) -> Result<Vec<Access>, StoreError> {
+fn access(connection: &Connection) -> Result<Vec<AccessGrant>, StoreError> {
     let columns = |row: &Row<'_>| {
         Ok((
             row.get::<_, i64>(0)?,
@@ -206,7 +207,7 @@ fn access(connection: &Connection) -> Result<Vec<Access>, StoreError> {
                 table: "access",
                 key: format_args!("({user}, {kind}, {entity})"),
             };
-            Ok(Access {
+            Ok(AccessGrant {
                 user: place.id("user", user)?,
                 entity: place.entity(&kind, entity)?,
             })
@@ -214,7 +215,7 @@ fn access(connection: &Connection) -> Result<Vec<Access>, StoreError> {
     )
 }
 
-fn removers(connection: &Connection) -> Result<Vec<Remover>, StoreError> {
+fn removers(connection: &Connection) -> Result<Vec<RemovalRight>, StoreError> {
     let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
     list(
         connection,
@@ -225,7 +226,7 @@ fn removers(connection: &Connection) -> Result<Vec<Remover>, StoreError> {
                 table: "removers",
                 key: format_args!("({user}, {chat})"),
             };
-            Ok(Remover {
+            Ok(RemovalRight {
                 user: place.id("user", user)?,
                 chat: place.id("chat", chat)?,
             })

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-use crm_chat_domain::{Entity, EntityKind, StoreError, UserKind};
+use crm_chat_domain::snapshot::UserKind;
+use crm_chat_domain::{Entity, EntityKind, StoreError};
 
 use crate::error::corrupt;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crm_chat_domain::{IfAbsent, Input, InvalidId, Removal, Request, UserId};
+use crm_chat_domain::{IfAbsent, Input, InvalidIdError, Removal, Request, UserId};
 
 use crate::lines::{Line, problem};
 use crate::reply::Reply;
@@ -41,7 +41,7 @@ fn request(line: &Line<'_>) -> Result<(UserId, Request), String> {
     let actor = values.remove("actor").unwrap_or_default();
     let actor = actor
         .to_id()
-        .ok_or_else(|| format!("`actor`: {InvalidId}"))?;
+        .ok_or_else(|| format!("`actor`: {InvalidIdError}"))?;
     let if_absent = if_absent(&values.remove("if_absent").unwrap_or_default())?;
     let request = Request {
         if_absent,

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use crm_chat_conformance::history::{Recorder, check};
 use crm_chat_conformance::model::{Call, Operation, Response};
+use crm_chat_domain::snapshot::{EditError, Link, RemovalRight};
 use crm_chat_domain::{
-    Answer, Argument, Change, ChatId, Edit, EditError, Entity, Link, Outcome, OwnerChange, Refusal,
-    Removal, Remover, Snapshot, StoreErrorKind, UserId,
+    Answer, Argument, Change, ChatId, Edit, Entity, Outcome, OwnerChange, Refusal, Removal,
+    Snapshot, StoreErrorKind, UserId,
 };
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
@@ -252,7 +253,7 @@ impl Draw {
         let chat = ChatId::new(10 + self.below(2)).unwrap();
         let user = UserId::new(20 + self.below(10)).unwrap();
         let entity: Entity = "deal:1".parse().unwrap();
-        let remover = Remover {
+        let remover = RemovalRight {
             user: UserId::new(2).unwrap(),
             chat,
         };

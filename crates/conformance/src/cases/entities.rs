@@ -1,8 +1,9 @@
 //! Entities, their chats, and the order of the rules.
 
+use crm_chat_domain::snapshot::{AccessGrant, Link};
 use crm_chat_domain::{
-    Access, Answer, Argument, Edit, IfAbsent, Input, Link, Outcome, OwnerChange, Refusal, Removal,
-    Request, Rule, Snapshot,
+    Answer, Argument, Edit, IfAbsent, Input, Outcome, OwnerChange, Refusal, Removal, Request, Rule,
+    Snapshot,
 };
 
 use crate::fixtures::{change, chat, entity, office, removal, user};
@@ -29,7 +30,7 @@ pub fn e1_named_entity_decides<H: Harness>(lab: &Lab<H>) {
     let through_deal = change(12, OwnerChange::Unchanged);
     subject.removes(&removal(12), &through_deal);
 
-    subject.edit(&Edit::GrantAccess(Access {
+    subject.edit(&Edit::GrantAccess(AccessGrant {
         user: user(1),
         entity: company,
     }));

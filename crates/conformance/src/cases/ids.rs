@@ -1,8 +1,9 @@
 //! Ids and odd values.
 
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User, UserKind};
 use crm_chat_domain::{
-    Access, Argument, Change, Chat, Edit, Entity, EntityKind, Input, Link, OwnerChange, Refusal,
-    Removal, RemovalRecord, Remover, Request, Snapshot, User, UserKind,
+    Argument, Change, Edit, Entity, EntityKind, Input, OwnerChange, Refusal, Removal, RemovalRecord,
+    Request, Snapshot,
 };
 
 use crate::fixtures::{after, change, chat, entity, office, removal, user};
@@ -133,15 +134,15 @@ fn link(entity: Entity, id: i64) -> Link {
     }
 }
 
-fn access(id: i64, entity: Entity) -> Access {
-    Access {
+fn access(id: i64, entity: Entity) -> AccessGrant {
+    AccessGrant {
         user: user(id),
         entity,
     }
 }
 
-fn remover(id: i64, from: i64) -> Remover {
-    Remover {
+fn remover(id: i64, from: i64) -> RemovalRight {
+    RemovalRight {
         user: user(id),
         chat: chat(from),
     }

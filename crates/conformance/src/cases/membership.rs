@@ -1,8 +1,8 @@
 //! Who is no member, and what is out of scope.
 
+use crm_chat_domain::snapshot::{User, UserKind};
 use crm_chat_domain::{
-    Change, ChatId, ChatRepo, IfAbsent, Outcome, OwnerChange, Refusal, Store, UnitOfWork, User,
-    UserKind,
+    Change, ChatId, ChatRepo, IfAbsent, Outcome, OwnerChange, Refusal, Store, UnitOfWork,
 };
 
 use crate::fixtures::{after, change, chat, office, removal, user};

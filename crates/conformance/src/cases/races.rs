@@ -1,8 +1,9 @@
 //! Two independent handles at once, each on a thread of its own.
 
+use crm_chat_domain::snapshot::{AccessGrant, RemovalRight};
 use crm_chat_domain::{
-    Access, ChatRepo, Edit, IfAbsent, Outcome, OwnerChange, Permissions, Refusal, Removal, Remover,
-    Request, Rule, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId,
+    ChatRepo, Edit, IfAbsent, Outcome, OwnerChange, Permissions, Refusal, Removal, Request, Rule,
+    Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId,
 };
 
 use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
@@ -130,11 +131,11 @@ async fn remove_beside(store: &impl Store, stays: i64, leaves: i64) -> Result<bo
 /// questions of a transaction that writes nothing, and an explanation.
 pub fn r6_reads_are_of_one_state<H: Harness>(lab: &Lab<H>) {
     let (actor, deal) = (user(2), entity("deal:288"));
-    let revoke = Edit::RevokeAccess(Access {
+    let revoke = Edit::RevokeAccess(AccessGrant {
         user: actor,
         entity: deal,
     });
-    let grant = Edit::GrantRemoval(Remover {
+    let grant = Edit::GrantRemoval(RemovalRight {
         user: actor,
         chat: chat(8773),
     });

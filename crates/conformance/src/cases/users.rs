@@ -1,6 +1,7 @@
 //! Actors, users and rights.
 
-use crm_chat_domain::{Access, Edit, IfAbsent, Outcome, OwnerChange, Refusal, Remover};
+use crm_chat_domain::snapshot::{AccessGrant, RemovalRight};
+use crm_chat_domain::{Edit, IfAbsent, Outcome, OwnerChange, Refusal};
 
 use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user, user_of};
 use crate::{Harness, Lab};
@@ -61,11 +62,11 @@ pub fn u2_answers_do_not_depend_on_who_asked_before<H: Harness>(lab: &Lab<H>) {
     // A right that was asked for and granted, or revoked, since.
     let subject = lab.open(&office());
     subject.answers(user(4), &removal(12), no_access);
-    let access = Access {
+    let access = AccessGrant {
         user: user(4),
         entity: deal,
     };
-    let right = Remover {
+    let right = RemovalRight {
         user: user(4),
         chat: chat(8773),
     };

@@ -92,7 +92,7 @@ pub trait Tap: Send + Sync + 'static {
     /// What is kept for one transaction: made before its `begin` and dropped with it.
     type Session: Default + Send;
 
-    /// Sees an [announced](UnitOfWork::announce) removal.
+    /// Sees an [announced](UnitOfWork::prefetch) removal.
     fn announced(&self, session: &mut Self::Session, actor: UserId, removal: &Removal) {
         let _ = (session, actor, removal);
     }
@@ -220,9 +220,9 @@ impl<S: Store, T: Tap> Store for Tapped<S, T> {
 }
 
 impl<X: UnitOfWork, T: Tap> UnitOfWork for TappedTransaction<X, T> {
-    async fn announce(&mut self, actor: UserId, removal: &Removal) {
+    async fn prefetch(&mut self, actor: UserId, removal: &Removal) {
         self.tap.announced(&mut self.session, actor, removal);
-        self.inner.announce(actor, removal).await;
+        self.inner.prefetch(actor, removal).await;
     }
 
     async fn commit(self) -> Result<(), StoreError> {

@@ -1,7 +1,8 @@
 //! Operations of the model, done to a backend.
 
+use crm_chat_domain::snapshot::EditError;
 use crm_chat_domain::{
-    Answer, EditError, Removal, Store, StoreError, UserId, explain, remove_user, remove_users,
+    Answer, Removal, Store, StoreError, UserId, explain, remove_user, remove_users,
 };
 
 use super::lab::reply;

@@ -5,10 +5,10 @@ use std::fmt::{Debug, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
+use crm_chat_domain::snapshot::{EditError, EditRejection};
 use crm_chat_domain::{
-    Answer, Change, Edit, EditError, EditRejection, Explanation, IfAbsent, LogEntry, Outcome,
-    Refusal, Removal, Request, Snapshot, Store, StoreErrorKind, UserId, explain, remove_user,
-    remove_users,
+    Answer, Change, Edit, Explanation, IfAbsent, LogEntry, Outcome, Refusal, Removal, Request,
+    Snapshot, Store, StoreErrorKind, UserId, explain, remove_user, remove_users,
 };
 
 use super::lab::{Step, reply};

@@ -1,6 +1,7 @@
 //! Single changes: what stands in their way, and what they make.
 
-use crm_chat_domain::{Chat, ChatId, Edit, EditRejection, Snapshot, UserId};
+use crm_chat_domain::snapshot::{Chat, EditRejection};
+use crm_chat_domain::{ChatId, Edit, Snapshot, UserId};
 
 /// What a single change needs and the world lacks.
 pub(super) fn obstacle(world: &Snapshot, edit: &Edit) -> Option<EditRejection> {

@@ -1,8 +1,9 @@
 //! What is asked, of which world.
 
+use crm_chat_domain::snapshot::UserKind;
 use crm_chat_domain::{
     ChatId, Entity, EntityId, EntityKind, IfAbsent, Input, OwnerChange, Removal, Request, Snapshot,
-    UserId, UserKind,
+    UserId,
 };
 
 /// One field of a request.

@@ -1,8 +1,8 @@
 //! The table of the rules.
 
+use crm_chat_domain::snapshot::{AccessGrant, Link, RemovalRight};
 use crm_chat_domain::{
-    Access, Answer, Argument, Change, IfAbsent, Link, Outcome, Refusal, Removal, Remover, Rule,
-    Snapshot, UserId,
+    Answer, Argument, Change, IfAbsent, Outcome, Refusal, Removal, Rule, Snapshot, UserId,
 };
 
 use super::explained::{Explained, Verdict};
@@ -50,7 +50,7 @@ const TABLE: [Row; 12] = [
         rule: Rule::Access,
         holds: |q| {
             let (user, entity) = (q.actor, q.entity()?);
-            Some(q.world.access.contains(&Access { user, entity }))
+            Some(q.world.access.contains(&AccessGrant { user, entity }))
         },
         otherwise: |q| {
             let (actor, entity) = (q.actor, q.entity()?);
@@ -82,7 +82,7 @@ const TABLE: [Row; 12] = [
         rule: Rule::Permission,
         holds: |q| {
             let (user, _, chat) = (q.actor, q.entity()?, q.chat()?);
-            Some(q.world.removers.contains(&Remover { user, chat }))
+            Some(q.world.removers.contains(&RemovalRight { user, chat }))
         },
         otherwise: |q| {
             let (actor, entity, chat) = (q.actor, q.entity()?, q.chat()?);

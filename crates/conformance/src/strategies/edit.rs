@@ -1,6 +1,7 @@
 //! Single changes.
 
-use crm_chat_domain::{Access, Edit, Link, Remover, Snapshot, User};
+use crm_chat_domain::snapshot::{AccessGrant, Link, RemovalRight, User};
+use crm_chat_domain::{Edit, Snapshot};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -62,7 +63,7 @@ fn about_a_right(ids: &Ids) -> impl Strategy<Value = Edit> + use<> {
     let remover = (users(), select(ids.chats.clone()), any::<bool>());
     prop_oneof![
         access.prop_map(|(user, entity, revoke)| {
-            let access = Access { user, entity };
+            let access = AccessGrant { user, entity };
             if revoke {
                 Edit::RevokeAccess(access)
             } else {
@@ -70,7 +71,7 @@ fn about_a_right(ids: &Ids) -> impl Strategy<Value = Edit> + use<> {
             }
         }),
         remover.prop_map(|(user, chat, revoke)| {
-            let remover = Remover { user, chat };
+            let remover = RemovalRight { user, chat };
             if revoke {
                 Edit::RevokeRemoval(remover)
             } else {

@@ -81,7 +81,7 @@ fn right() -> [Call; 9] {
 /// Announces the removal by an actor and makes calls.
 async fn make(store: &Strict<Memory>, actor: i64, calls: &[Call]) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
-    tx.announce(user(actor), &removal(7)).await;
+    tx.prefetch(user(actor), &removal(7)).await;
     for call in calls {
         match *call {
             Call::Begin => {}

@@ -125,10 +125,10 @@ fn crowd() -> Snapshot {
     let mut world = world();
     for id in 1000..6000 {
         let member = id.try_into().expect("an id");
-        world.users.push(crm_chat_domain::User {
+        world.users.push(crm_chat_domain::snapshot::User {
             id: member,
             active: true,
-            kind: crm_chat_domain::UserKind::Human,
+            kind: crm_chat_domain::snapshot::UserKind::Human,
         });
         world.chats[1].members.push(member);
     }

@@ -1,7 +1,8 @@
 //! The whole suite, with a process of its own for each handle.
 
 use crm_chat_conformance::{Harness, conformance_tests};
-use crm_chat_domain::{Edit, EditError, LogEntry, Snapshot};
+use crm_chat_domain::snapshot::EditError;
+use crm_chat_domain::{Edit, LogEntry, Snapshot};
 use crm_chat_sqlite::Sqlite;
 use tempfile::TempDir;
 

@@ -1,8 +1,9 @@
 //! The single changes.
 
-use crm_chat_domain::{
-    Access, Chat, Edit, EditRejection, Link, Remover, Request, Snapshot, User, UserKind,
+use crm_chat_domain::snapshot::{
+    AccessGrant, Chat, EditRejection, Link, RemovalRight, User, UserKind,
 };
+use crm_chat_domain::{Edit, Request, Snapshot};
 
 use crate::fixtures::{chat, chat_of, entity, office, removal, user, user_of};
 use crate::model::Model;
@@ -43,7 +44,7 @@ pub fn e6_deleted_chat_leaves_nothing<H: Harness>(lab: &Lab<H>) {
             chat: id,
             user: user(12),
         },
-        Edit::GrantRemoval(Remover {
+        Edit::GrantRemoval(RemovalRight {
             user: user(7),
             chat: id,
         }),
@@ -173,11 +174,11 @@ fn rights() -> Vec<Made> {
         entity: deal,
         chat: chat(id),
     };
-    let access = |id| Access {
+    let access = |id| AccessGrant {
         user: user(id),
         entity: deal,
     };
-    let right = |id| Remover {
+    let right = |id| RemovalRight {
         user: user(id),
         chat: chat(8773),
     };
@@ -224,7 +225,7 @@ fn rejected() -> Vec<(Edit, EditRejection)> {
         entity: entity("deal:288"),
         chat: unknown,
     });
-    let granted = Edit::GrantRemoval(Remover {
+    let granted = Edit::GrantRemoval(RemovalRight {
         user: user(1),
         chat: unknown,
     });

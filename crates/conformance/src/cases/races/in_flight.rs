@@ -1,8 +1,9 @@
 //! Facts that change while a removal rests on them.
 
+use crm_chat_domain::snapshot::{AccessGrant, EditRejection, Link, RemovalRight, User, UserKind};
 use crm_chat_domain::{
-    Access, ChatRepo, Edit, EditRejection, Link, Outcome, OwnerChange, Refusal, Removal, Remover,
-    Request, Role, Rule, Snapshot, Store, UnitOfWork, User, UserId, UserKind,
+    ChatRepo, Edit, Outcome, OwnerChange, Refusal, Removal, Request, Role, Rule, Snapshot, Store,
+    UnitOfWork, UserId,
 };
 
 use super::meeting::{SideOf, beside, one_of, removing};
@@ -19,7 +20,7 @@ pub fn r4_right_revoked_in_flight<H: Harness>(lab: &Lab<H>) {
 /// What revokes each of the actor's rights, and the refusal that follows.
 fn rights() -> [(Edit, Refusal); 2] {
     let (actor, chat, deal) = (user(1), chat(8773), entity("deal:288"));
-    let access = Access {
+    let access = AccessGrant {
         user: actor,
         entity: deal,
     };
@@ -27,7 +28,7 @@ fn rights() -> [(Edit, Refusal); 2] {
         actor,
         entity: deal,
     };
-    let remover = Remover { user: actor, chat };
+    let remover = RemovalRight { user: actor, chat };
     let no_right = Refusal::RemovalDenied {
         actor,
         chat,
