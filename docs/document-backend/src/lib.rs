@@ -5,9 +5,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crm_chat_domain::snapshot::UserKind;
 use crm_chat_domain::{
     Change, ChatId, ChatRepo, CrmRepo, Entity, LogEntry, OwnerChange, Permissions, RemovalRecord,
-    Role, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId, UserKind, UserRepo,
+    Role, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId, UserRepo,
 };
 
 /// The document and its number.

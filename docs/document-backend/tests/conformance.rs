@@ -2,7 +2,8 @@
 
 use crm_chat_conformance::model::edited;
 use crm_chat_conformance::{Harness, by_own_methods, conformance_tests, property_tests};
-use crm_chat_domain::{Edit, EditError, Snapshot};
+use crm_chat_domain::snapshot::EditError;
+use crm_chat_domain::{Edit, Snapshot};
 use document_backend::Documents;
 
 struct InADocument;
