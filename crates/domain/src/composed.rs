@@ -12,11 +12,11 @@ use crate::{
 ///
 /// `chats` is also the unit of work: it receives the prefetch, the commit and the rollback. **Only
 /// `chats` is atomic in that case.** The answers of the other three may be stale by the time of the
-/// commit: if a right is revoked, a link is deleted or a user is deactivated while the removal runs,
-/// the removal may not see it. Keep all four in one database where that matters.
+/// commit: if a right is revoked, a link is deleted or a user is deactivated while the removal
+/// runs, the removal may not see it. Keep all four in one database where that matters.
 ///
-/// `chats` also answers for the [successor](ChatRepo::successor), which joins members with users. If
-/// the users are kept elsewhere, `chats` needs access to them.
+/// `chats` also answers for the [successor](ChatRepo::successor), which joins members with users.
+/// If the users are kept elsewhere, `chats` needs access to them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Composed<C, R, U, P> {
     /// Chats and members, and the unit of work.

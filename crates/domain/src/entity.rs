@@ -7,8 +7,8 @@ use crate::{EntityId, InvalidIdError};
 
 /// The kind of a CRM entity.
 ///
-/// Exhaustive: an embedder that maps kinds to tables of its own should stop compiling when a kind is
-/// added. Kinds are ordered as a [sorted](crate::Snapshot::sort) dump lists them.
+/// Exhaustive: an embedder that maps kinds to tables of its own should stop compiling when a kind
+/// is added. Kinds are ordered as a [sorted](crate::Snapshot::sort) dump lists them.
 ///
 /// ```
 /// use crm_chat_domain::EntityKind;

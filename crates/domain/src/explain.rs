@@ -59,7 +59,8 @@ impl Explanation {
 /// changes nothing.
 ///
 /// All twelve rules are checked, those after the deciding one too, as far as their questions can be
-/// asked. The [read transaction](Store::begin_read) is committed before the explanation is returned.
+/// asked. The [read transaction](Store::begin_read) is committed before the explanation is
+/// returned.
 ///
 /// ```
 /// use crm_chat_domain::{Request, Rule, explain};
@@ -78,8 +79,8 @@ impl Explanation {
 /// ```
 ///
 /// # Errors
-/// [`StoreError`] if the storage failed at a question up to the deciding one, or at the beginning or
-/// the end of the transaction. A failure after the deciding rule is a [`Verdict::Unknown`].
+/// [`StoreError`] if the storage failed at a question up to the deciding one, or at the beginning
+/// or the end of the transaction. A failure after the deciding rule is a [`Verdict::Unknown`].
 pub async fn explain<S: Store>(
     store: &S,
     actor: UserId,

@@ -23,8 +23,8 @@ pub enum Input {
     Number(u64),
     /// A string. `""` and `"0"` count as absent.
     Text(String),
-    /// Any other value: `true`, a negative number, a number with a fraction or an exponent, a list or
-    /// map that is not empty.
+    /// Any other value: `true`, a negative number, a number with a fraction or an exponent, a list
+    /// or map that is not empty.
     Other,
 }
 
@@ -111,8 +111,8 @@ mod de {
 
     use super::Input;
 
-    /// The key under which `serde_json` passes a number as text if any crate of the build enables its
-    /// feature `arbitrary_precision`.
+    /// The key under which `serde_json` passes a number as text if any crate of the build enables
+    /// its feature `arbitrary_precision`.
     ///
     /// Without this key, such a build would take every number for a map, and every request would be
     /// refused. A client that sends such a map itself has sent the number.

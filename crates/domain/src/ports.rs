@@ -1,8 +1,8 @@
 //! The ports: everything that the core asks of a storage backend.
 //!
-//! [`ChatRepo`], [`CrmRepo`], [`UserRepo`] and [`Permissions`] answer the questions of the rules, and
-//! [`ChatRepo::remove_member`] is the one write. [`UnitOfWork`] ends a transaction, [`Store`] begins
-//! one.
+//! [`ChatRepo`], [`CrmRepo`], [`UserRepo`] and [`Permissions`] answer the questions of the rules,
+//! and [`ChatRepo::remove_member`] is the one write. [`UnitOfWork`] ends a transaction, [`Store`]
+//! begins one.
 //!
 //! Each MUST names the cases of the conformance suite that check it, such as (E4).
 
@@ -63,8 +63,8 @@ pub trait ChatRepo: Send {
         leaving: UserId,
     ) -> impl Future<Output = Result<Option<UserId>, StoreError>> + Send;
 
-    /// Makes a change: ends the membership, changes the owner as [`Change::owner`] says, and appends
-    /// a [`RemovalRecord`](crate::RemovalRecord) with the current time to the log.
+    /// Makes a change: ends the membership, changes the owner as [`Change::owner`] says, and
+    /// appends a [`RemovalRecord`](crate::RemovalRecord) with the current time to the log.
     ///
     /// Returns `true` if a member was removed. If none was, nothing changed.
     ///
@@ -175,7 +175,8 @@ pub trait UnitOfWork: Send + Sized {
     /// Keeps the effects of the transaction.
     ///
     /// An implementation:
-    /// - MUST leave the transaction whole or absent if it is dropped after it was first polled (R8);
+    /// - MUST leave the transaction whole or absent if it is dropped after it was first polled
+    ///   (R8);
     /// - MUST fail if the storage has aborted the transaction, whatever was answered meanwhile (R6,
     ///   R7).
     ///
@@ -197,8 +198,8 @@ pub trait UnitOfWork: Send + Sized {
 /// A unit of work that answers the four ports. Implemented for every type that qualifies.
 ///
 /// The core asks each question with its whole context, at most once for each removal, and never
-/// caches an answer. Absence is data (`Option`, `bool`); an error means that a question could not be
-/// answered.
+/// caches an answer. Absence is data (`Option`, `bool`); an error means that a question could not
+/// be answered.
 ///
 /// Implement the methods of the ports as plain `async fn`. Keep values that are not `Send`, such as
 /// a driver's statement or a cell, in a synchronous helper that returns before the next `.await`.
@@ -214,12 +215,12 @@ pub trait Store: Send + Sync {
 
     /// Begins a transaction.
     ///
-    /// An implementation MUST leave neither a transaction nor a lock behind if the future is dropped
-    /// (R8).
+    /// An implementation MUST leave neither a transaction nor a lock behind if the future is
+    /// dropped (R8).
     ///
     /// # Errors
-    /// [`StoreErrorKind::Unavailable`](crate::StoreErrorKind::Unavailable) if the store could not be
-    /// reached or a wait timed out; other kinds as the backend documents.
+    /// [`StoreErrorKind::Unavailable`](crate::StoreErrorKind::Unavailable) if the store could not
+    /// be reached or a wait timed out; other kinds as the backend documents.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
     /// Begins a transaction that only reads. [`explain`](crate::explain) uses it. Calls

@@ -65,7 +65,8 @@ pub enum IfAbsent {
 
 /// The change that one removal makes, all of it or nothing.
 ///
-/// The core computes it and passes it to [`ChatRepo::remove_member`](crate::ChatRepo::remove_member).
+/// The core computes it and passes it to
+/// [`ChatRepo::remove_member`](crate::ChatRepo::remove_member).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Change {
     /// The chat that the user leaves.
@@ -81,7 +82,8 @@ pub struct Change {
 }
 
 impl Change {
-    /// Returns the member to whom the ownership passes, if it does. The log's record names this user.
+    /// Returns the member to whom the ownership passes, if it does. The log's record names this
+    /// user.
     #[must_use]
     pub const fn new_owner(&self) -> Option<UserId> {
         match self.owner {
@@ -105,8 +107,8 @@ pub enum OwnerChange {
 /// The outcome of a removal that was not refused. Each outcome is a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The user was removed. The change has the fields of the log's record except the time, which the
-    /// backend adds.
+    /// The user was removed. The change has the fields of the log's record except the time, which
+    /// the backend adds.
     Removed(Change),
     /// The entity has no chat (rule 8). Nothing was changed.
     NoChat,

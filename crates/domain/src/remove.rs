@@ -13,8 +13,8 @@ pub enum RemoveError {
     /// A rule refused the removal. Nothing was changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The storage failed, so that there is no answer. [`StoreError::kind`] says whether anything was
-    /// kept.
+    /// The storage failed, so that there is no answer. [`StoreError::kind`] says whether anything
+    /// was kept.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -29,8 +29,9 @@ pub enum RemoveError {
 /// later, the removal is whole or absent.
 ///
 /// # Errors
-/// [`RemoveError::Refused`] with the first rule that fails, or [`RemoveError::Store`] if the storage
-/// failed at a question that the order reached, or at the beginning or the end of the transaction.
+/// [`RemoveError::Refused`] with the first rule that fails, or [`RemoveError::Store`] if the
+/// storage failed at a question that the order reached, or at the beginning or the end of the
+/// transaction.
 pub async fn remove_user<S: Store>(
     store: &S,
     actor: UserId,

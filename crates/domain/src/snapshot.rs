@@ -3,8 +3,8 @@
 //! These types matter to backends that keep the data themselves, such as `crm-chat-sqlite`, and to
 //! their tests. An embedder whose data is in tables of its own needs none of them.
 //!
-//! A [`Snapshot`] is the whole state: the fixture of a test, or the document of an import or export.
-//! An [`Edit`] is a small change to a state, such as a user who joins a chat.
+//! A [`Snapshot`] is the whole state: the fixture of a test, or the document of an import or
+//! export. An [`Edit`] is a small change to a state, such as a user who joins a chat.
 
 use crate::{Change, ChatId, Entity, StoreError, Timestamp, UserId};
 
@@ -19,9 +19,9 @@ pub use validate::SnapshotError;
 /// It is the fixture of tests, and the format of import and export. With the feature `serde` it is
 /// one document, in which every field may be missing and an unknown field is an error.
 ///
-/// A backend that loads a snapshot first [validates](Self::validate) it, and then replaces its whole
-/// state by the snapshot in one transaction. A dump right after a load equals the loaded snapshot,
-/// [sorted](Self::sort).
+/// A backend that loads a snapshot first [validates](Self::validate) it, and then replaces its
+/// whole state by the snapshot in one transaction. A dump right after a load equals the loaded
+/// snapshot, [sorted](Self::sort).
 ///
 /// ```
 /// use crm_chat_domain::Snapshot;
@@ -47,8 +47,8 @@ pub struct Snapshot {
     pub users: Vec<User>,
     /// The chats, each once.
     pub chats: Vec<Chat>,
-    /// The links between entities and chats, each once, in the order in which they were made, oldest
-    /// first.
+    /// The links between entities and chats, each once, in the order in which they were made,
+    /// oldest first.
     pub links: Vec<Link>,
     /// The rights of access to entities (rule 7), each once.
     pub access: Vec<AccessGrant>,
@@ -125,7 +125,8 @@ pub struct Chat {
     /// The member who owns the chat, if any.
     #[cfg_attr(feature = "serde", serde(default))]
     pub owner: Option<UserId>,
-    /// The members, each once, in the order in which they joined. They need not be listed in `users`.
+    /// The members, each once, in the order in which they joined. They need not be listed in
+    /// `users`.
     #[cfg_attr(feature = "serde", serde(default))]
     pub members: Vec<UserId>,
 }

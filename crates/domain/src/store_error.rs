@@ -11,11 +11,11 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The transaction was aborted because of another one. Nothing was kept, and an immediate replay
-    /// is worthwhile: the core replays it a bounded number of times.
+    /// The transaction was aborted because of another one. Nothing was kept, and an immediate
+    /// replay is worthwhile: the core replays it a bounded number of times.
     Conflict,
-    /// The store could not be reached or cannot take the change now (a wait timed out, no space left,
-    /// no permission). Nothing was kept. The core does not replay it.
+    /// The store could not be reached or cannot take the change now (a wait timed out, no space
+    /// left, no permission). Nothing was kept. The core does not replay it.
     Unavailable,
     /// The commit may or may not have happened. To find out, repeat the removal with
     /// [`IfAbsent::Accept`](crate::IfAbsent::Accept).

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A point in time from the years 0000 to 9999, with a precision of one nanosecond.
 ///
 /// The core has no clock: a backend stamps a record with its own, for example by
-/// [`SystemTime::now`]. A timestamp is parsed from and displayed as RFC 3339. Any offset is accepted;
-/// the output is in UTC, with as many digits of the fraction as needed. Leap seconds are rejected.
+/// [`SystemTime::now`]. A timestamp is parsed from and displayed as RFC 3339. Any offset is
+/// accepted; the output is in UTC, with as many digits of the fraction as needed. Leap seconds are
+/// rejected.
 ///
 /// ```
 /// use crm_chat_domain::Timestamp;
@@ -28,7 +29,8 @@ pub struct Timestamp {
 /// The error returned when a value is not a valid [`Timestamp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a time must be written as in `2026-11-22T09:12:41Z` (RFC 3339) and lie in the years 0000 to 9999"
+    "a time must be written as in `2026-11-22T09:12:41Z` (RFC 3339) and lie in the years 0000 \
+     to 9999"
 )]
 pub struct InvalidTimestampError;
 
@@ -37,12 +39,12 @@ const SECONDS_A_DAY: i64 = 86_400;
 const SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 impl Timestamp {
-    /// Returns the timestamp that is this many seconds, and 0 to 999,999,999 nanoseconds more, after
-    /// 1970-01-01T00:00:00Z.
+    /// Returns the timestamp that is this many seconds, and 0 to 999,999,999 nanoseconds more,
+    /// after 1970-01-01T00:00:00Z.
     ///
     /// # Errors
-    /// [`InvalidTimestampError`] if the nanoseconds are a second or more, or if the year is not from
-    /// 0000 to 9999.
+    /// [`InvalidTimestampError`] if the nanoseconds are a second or more, or if the year is not
+    /// from 0000 to 9999.
     pub fn new(seconds: i64, nanoseconds: u32) -> Result<Self, InvalidTimestampError> {
         if SECONDS.contains(&seconds) && nanoseconds < 1_000_000_000 {
             Ok(Self { seconds, nanoseconds })

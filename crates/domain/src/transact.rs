@@ -7,7 +7,8 @@ use crate::{Store, StoreError, StoreErrorKind, UnitOfWork};
 /// The body of a transaction, run once for each attempt.
 ///
 /// It is a trait rather than a closure because the future of an async closure cannot be required to
-/// be `Send`. The body must be safe to repeat: after a conflict it runs again, in a new transaction.
+/// be `Send`. The body must be safe to repeat: after a conflict it runs again, in a new
+/// transaction.
 ///
 /// ```
 /// use crm_chat_domain::{
@@ -62,7 +63,8 @@ const MAX_ATTEMPTS: u32 = 8;
 /// transaction is whole or absent.
 ///
 /// # Errors
-/// [`StoreError`] if the storage failed. Its [`kind`](StoreError::kind) says whether anything was kept.
+/// [`StoreError`] if the storage failed. Its [`kind`](StoreError::kind) says whether anything was
+/// kept.
 pub async fn transact<S: Store, W: Work<S::Tx>>(
     store: &S,
     work: &W,
@@ -73,7 +75,8 @@ pub async fn transact<S: Store, W: Work<S::Tx>>(
 /// Runs `work`, which must not write, in a [read transaction](Store::begin_read).
 ///
 /// # Errors
-/// [`StoreError`] if the storage failed, or if `work` writes and the backend's read transactions refuse that.
+/// [`StoreError`] if the storage failed, or if `work` writes and the backend's read transactions
+/// refuse that.
 pub async fn transact_read<S: Store, W: Work<S::Tx>>(
     store: &S,
     work: &W,

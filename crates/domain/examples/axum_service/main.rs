@@ -1,4 +1,5 @@
-//! A web service that embeds the core over tables of its own: `POST /remove` with the method's parameters as JSON.
+//! A web service that embeds the core over tables of its own: `POST /remove` with the method's
+//! parameters as JSON.
 //!
 //! It listens on the address given, else on a free port, and prints it.
 

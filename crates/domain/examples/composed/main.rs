@@ -1,4 +1,5 @@
-//! The four ports by four types: own tables, a map of the CRM, a directory of users, and a permission service.
+//! The four ports by four types: own tables, a map of the CRM, a directory of users, and a
+//! permission service.
 
 use std::sync::Arc;
 

@@ -43,7 +43,8 @@ impl UserRepo for Directory {
 /// What the permission service is asked, and where it answers.
 pub(crate) type Question = (UserId, Entity, Option<ChatId>, oneshot::Sender<bool>);
 
-/// The permission service, here a task that stands for a remote one: user 1 may do everything, and everyone may look.
+/// The permission service, here a task that stands for a remote one: user 1 may do everything, and
+/// everyone may look.
 pub(crate) async fn answer(mut questions: mpsc::Receiver<Question>) {
     while let Some((actor, _entity, chat, reply)) = questions.recv().await {
         // Whoever asked may be gone.

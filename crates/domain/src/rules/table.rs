@@ -5,7 +5,8 @@ use std::fmt;
 /// A rule of a removal.
 ///
 /// [`Rule::ALL`] lists the rules in the order in which they are checked; the first one that fails
-/// decides. Rules 1 to 5 need the request alone. From rule 6 on, each asks the storage one question.
+/// decides. Rules 1 to 5 need the request alone. From rule 6 on, each asks the storage one
+/// question.
 ///
 /// Exhaustive: the table is the contract, and a new rule should not compile unnoticed.
 ///

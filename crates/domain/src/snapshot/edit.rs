@@ -5,10 +5,11 @@ use crate::{ChatId, StoreError, UserId};
 
 /// An edit of a store's data, made in a transaction of its own and serialised with removals.
 ///
-/// Use edits to maintain data that is kept in one of our backends. The suite uses them to test races.
+/// Use edits to maintain data that is kept in one of our backends. The suite uses them to test
+/// races.
 ///
-/// An edit describes the intended state, so that making it twice does no harm. An edit that refers to
-/// something unknown is [rejected](EditRejection).
+/// An edit describes the intended state, so that making it twice does no harm. An edit that refers
+/// to something unknown is [rejected](EditRejection).
 ///
 /// With the feature `serde` it is an object with one key: `{"join": {"chat": 8773, "user": 12}}`.
 ///
@@ -62,8 +63,8 @@ pub enum Edit {
         /// The user who joins, not necessarily a known one.
         user: UserId,
     },
-    /// Ends a membership without a removal: no right is checked, nothing is logged, and a chat whose
-    /// owner leaves has no owner.
+    /// Ends a membership without a removal: no right is checked, nothing is logged, and a chat
+    /// whose owner leaves has no owner.
     Leave {
         /// The chat.
         chat: ChatId,

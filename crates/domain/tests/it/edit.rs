@@ -1,10 +1,11 @@
-//! The forms of the single changes in JSON.
+//! The JSON forms of edits.
 
 use crm_chat_domain::snapshot::{
     AccessGrant, EditError, EditRejection, Link, RemovalRight, User, UserKind,
 };
 use crm_chat_domain::{ChatId, Edit, Entity, EntityKind, UserId};
 
+/// Every edit with its JSON form.
 fn edits() -> [(Edit, &'static str); 16] {
     let user = UserId::new(12).unwrap();
     let chat = ChatId::new(8773).unwrap();
@@ -39,7 +40,7 @@ fn edits() -> [(Edit, &'static str); 16] {
 }
 
 #[test]
-fn each_single_change_is_an_object_of_one_key() {
+fn each_edit_is_an_object_of_one_key() {
     for (edit, json) in edits() {
         assert_eq!(serde_json::to_string(&edit).unwrap(), json);
         assert_eq!(serde_json::from_str::<Edit>(json).unwrap(), edit);
@@ -47,7 +48,7 @@ fn each_single_change_is_an_object_of_one_key() {
 }
 
 #[test]
-fn a_field_that_is_unknown_or_missing_is_refused() {
+fn unknown_or_missing_field_is_refused() {
     for (_, json) in edits() {
         let unknown = json.replacen("}}", r#","note":1}}"#, 1);
         assert!(serde_json::from_str::<Edit>(&unknown).is_err(), "{unknown}");
@@ -61,7 +62,7 @@ fn a_field_that_is_unknown_or_missing_is_refused() {
 }
 
 #[test]
-fn a_rejection_names_what_is_not_there() {
+fn rejection_names_the_unknown_id() {
     let user = UserId::new(12).unwrap();
     let chat = ChatId::new(8773).unwrap();
     for (rejection, message) in [

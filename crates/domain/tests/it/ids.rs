@@ -1,4 +1,4 @@
-//! Ids and entities, exact from end to end of their range.
+//! Ids and entities, over the whole range of their numbers.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -8,9 +8,11 @@ use crm_chat_domain::{
     UserId,
 };
 
+/// Numbers that a 32-bit integer or a 64-bit float would change, and the ends of the range.
 const EDGES: [i64; 8] =
     [1, 2, (1 << 31) - 1, 1 << 31, (1 << 53) - 1, (1 << 53) + 1, i64::MAX - 1, i64::MAX];
 
+/// The operations that all types of id have.
 trait Id:
     TryFrom<i64, Error = InvalidIdError>
     + TryFrom<u64, Error = InvalidIdError>
@@ -26,7 +28,8 @@ impl Id for UserId {}
 impl Id for ChatId {}
 impl Id for EntityId {}
 
-fn check_edges<I: Id>(name: &str) {
+/// Asserts that a type of id accepts exactly the numbers from 1 to `i64::MAX`.
+fn assert_edges<I: Id>(name: &str) {
     for edge in EDGES {
         let id = || I::try_from(edge).unwrap();
         assert_eq!(I::try_from(edge.unsigned_abs()), Ok(id()));
@@ -49,9 +52,9 @@ fn check_edges<I: Id>(name: &str) {
 
 #[test]
 fn ids_are_exact_from_1_to_the_largest() {
-    check_edges::<UserId>("UserId");
-    check_edges::<ChatId>("ChatId");
-    check_edges::<EntityId>("EntityId");
+    assert_edges::<UserId>("UserId");
+    assert_edges::<ChatId>("ChatId");
+    assert_edges::<EntityId>("EntityId");
     assert_eq!((UserId::MIN.get(), UserId::MAX.get()), (1, i64::MAX));
     assert_eq!(size_of::<Option<ChatId>>(), size_of::<i64>());
     let message = "an id must be a whole number from 1 to 9223372036854775807";
@@ -59,7 +62,7 @@ fn ids_are_exact_from_1_to_the_largest() {
 }
 
 #[test]
-fn an_entity_is_written_as_kind_and_id() {
+fn entity_is_written_as_kind_and_id() {
     for (kind, name) in EntityKind::ALL.into_iter().zip(["lead", "deal", "company", "contact"]) {
         assert_eq!((kind.as_str(), kind.to_string().as_str()), (name, name));
         assert_eq!(name.parse(), Ok(kind));
@@ -77,7 +80,7 @@ fn an_entity_is_written_as_kind_and_id() {
 }
 
 #[test]
-fn what_is_no_entity_is_refused_for_the_part_at_fault() {
+fn invalid_entity_is_refused_for_its_invalid_part() {
     for (text, error) in [
         ("", ParseEntityError::NoColon),
         ("deal", ParseEntityError::NoColon),
@@ -114,7 +117,7 @@ mod json {
     }
 
     #[test]
-    fn what_is_no_id_is_refused_with_what_an_id_must_be() {
+    fn invalid_id_is_refused_with_a_description_of_an_id() {
         for (json, found) in [
             ("0", "invalid value: integer `0`"),
             ("-1", "invalid value: integer `-1`"),
@@ -132,7 +135,7 @@ mod json {
     }
 
     #[test]
-    fn an_entity_is_an_object_of_type_and_id() {
+    fn entity_is_an_object_of_type_and_id() {
         let entity = Entity::new(EntityKind::Company, i64::MAX).unwrap();
         let json = r#"{"type":"company","id":9223372036854775807}"#;
         assert_eq!(serde_json::to_string(&entity).unwrap(), json);

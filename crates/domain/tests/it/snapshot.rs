@@ -1,4 +1,4 @@
-//! The state of a store as plain data.
+//! Snapshots: validation, order and the JSON document.
 
 use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User, UserKind};
 use crm_chat_domain::{
@@ -21,8 +21,8 @@ fn deal() -> Entity {
     entity(EntityKind::Deal, 288)
 }
 
-/// Two of everything, in order.
-fn good() -> Snapshot {
+/// Returns a valid snapshot with two of everything, sorted.
+fn valid() -> Snapshot {
     let human = |id| User { id: user(id), active: true, kind: UserKind::Human };
     let record = RemovalRecord {
         chat: chat(99),
@@ -47,13 +47,13 @@ fn good() -> Snapshot {
 }
 
 #[test]
-fn members_actors_and_removers_need_not_be_known_and_records_may_repeat() {
-    assert_eq!(good().validate(), Ok(()));
+fn members_actors_and_holders_of_rights_may_be_unknown_and_records_may_repeat() {
+    assert_eq!(valid().validate(), Ok(()));
     assert_eq!(Snapshot::default().validate(), Ok(()));
 }
 
 #[test]
-fn what_breaks_a_rule_is_named_by_its_place() {
+fn validation_error_names_the_place() {
     type Break = fn(&mut Snapshot);
     let table: [(Break, &str); 10] = [
         (
@@ -82,7 +82,7 @@ fn what_breaks_a_rule_is_named_by_its_place() {
         (|s| s.removers[1].user = user(1), "`removers[1]`: remover (1, 1) is listed twice"),
     ];
     for (break_it, message) in table {
-        let mut snapshot = good();
+        let mut snapshot = valid();
         break_it(&mut snapshot);
         let error = snapshot.validate().unwrap_err();
         assert_eq!(error.to_string(), message);
@@ -92,8 +92,8 @@ fn what_breaks_a_rule_is_named_by_its_place() {
 }
 
 #[test]
-fn what_differs_in_one_field_is_no_repeat() {
-    let mut snapshot = good();
+fn entries_that_differ_in_one_field_are_distinct() {
+    let mut snapshot = valid();
     snapshot.links.push(Link { entity: entity(EntityKind::Lead, 288), chat: chat(1) });
     snapshot.access.push(AccessGrant { user: user(1), entity: entity(EntityKind::Deal, 289) });
     snapshot.removers.push(RemovalRight { user: user(1), chat: chat(8773) });
@@ -101,8 +101,8 @@ fn what_differs_in_one_field_is_no_repeat() {
 }
 
 #[test]
-fn a_dump_sorts_what_has_no_order_of_its_own() {
-    let mut snapshot = good();
+fn sort_orders_only_lists_whose_order_means_nothing() {
+    let mut snapshot = valid();
     let kinds = [EntityKind::Lead, EntityKind::Deal, EntityKind::Company, EntityKind::Contact];
     let sorted: Vec<AccessGrant> = [1, 2]
         .into_iter()
@@ -125,11 +125,11 @@ fn a_dump_sorts_what_has_no_order_of_its_own() {
     snapshot.chats[1].members.reverse();
     let kept = snapshot.clone();
     snapshot.sort();
-    assert_eq!(snapshot, kept, "links and members have an order of their own");
+    assert_eq!(snapshot, kept, "the order of links and members is data");
 }
 
 #[test]
-fn the_record_of_a_change_names_the_owner_to_whom_it_passed() {
+fn record_of_a_change_names_the_new_owner() {
     let stamp = Timestamp::new(0, 0).ok();
     for (owner, new_owner) in [
         (OwnerChange::Unchanged, None),
@@ -155,9 +155,9 @@ mod json {
     use crm_chat_domain::{EntityId, LogEntry};
     use serde_json::{Value, from_value, json, to_value};
 
-    use super::{Snapshot, Timestamp, UserKind, good, user};
+    use super::{Snapshot, Timestamp, UserKind, user, valid};
 
-    /// The document of the specification.
+    /// The example document of the specification.
     fn example() -> Value {
         json!({
             "messenger_installed": true,
@@ -172,7 +172,7 @@ mod json {
     }
 
     #[test]
-    fn the_example_is_read_and_written_as_it_is() {
+    fn example_document_survives_the_round_trip() {
         let snapshot: Snapshot = from_value(example()).unwrap();
         assert_eq!(snapshot.validate(), Ok(()));
         assert_eq!(snapshot.chats[0].members, [user(7), user(12)]);
@@ -182,15 +182,15 @@ mod json {
     }
 
     #[test]
-    fn every_snapshot_comes_back() {
-        for snapshot in [good(), Snapshot::default()] {
+    fn snapshots_survive_the_round_trip() {
+        for snapshot in [valid(), Snapshot::default()] {
             let text = serde_json::to_string(&snapshot).unwrap();
             assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
         }
     }
 
     #[test]
-    fn what_is_missing_is_empty_or_its_default() {
+    fn missing_fields_take_their_defaults() {
         assert_eq!(from_value::<Snapshot>(json!({})).unwrap(), Snapshot::default());
         let snapshot: Snapshot = from_value(json!({
             "messenger_installed": false,
@@ -208,7 +208,7 @@ mod json {
         assert_eq!(to_value(record).unwrap().get("recorded_at"), None);
     }
 
-    /// The places of the example's objects.
+    /// JSON pointers to the objects of the example.
     const OBJECTS: [&str; 10] = [
         "",
         "/users/0",
@@ -223,7 +223,7 @@ mod json {
     ];
 
     #[test]
-    fn an_unknown_field_is_refused_wherever_it_stands() {
+    fn unknown_field_is_refused_in_every_object() {
         for place in OBJECTS {
             let mut document = example();
             document.pointer_mut(place).unwrap()["note"] = json!(1);
@@ -233,7 +233,7 @@ mod json {
     }
 
     #[test]
-    fn a_missing_field_without_a_default_is_refused_and_named() {
+    fn missing_field_without_a_default_is_refused_by_name() {
         let optional = ["owner", "members", "kind", "new_owner", "recorded_at"];
         for place in &OBJECTS[1..] {
             let fields = example().pointer(place).unwrap().as_object().unwrap().clone();
@@ -253,7 +253,7 @@ mod json {
     }
 
     #[test]
-    fn a_log_entry_is_its_record_with_its_number() {
+    fn log_entry_is_its_record_with_its_number() {
         let snapshot: Snapshot = from_value(example()).unwrap();
         let [record] = snapshot.removals[..] else {
             panic!("one record");

@@ -10,7 +10,7 @@ use crm_chat_domain::{
 use crm_chat_memory::{Memory, MemoryTransaction};
 use futures_lite::future::block_on;
 
-/// A store that counts the two ways of beginning, and whose first `conflicts` transactions conflict.
+/// A store that counts both kinds of `begin`, and whose first `conflicts` transactions conflict.
 struct Counting {
     store: Memory,
     conflicts: AtomicU32,
@@ -30,7 +30,7 @@ impl Counting {
         }
     }
 
-    /// Returns how many transactions were begun to write, and how many to read.
+    /// Returns the number of transactions begun to write, and of those begun to read.
     fn begun(&self) -> (u32, u32) {
         (self.begun.load(Ordering::SeqCst), self.begun_to_read.load(Ordering::SeqCst))
     }
@@ -83,7 +83,7 @@ impl<T: Transaction> Work<T> for RemoveTwice {
     }
 }
 
-/// Asks whether a user is active.
+/// Reads the state of a user; true if active.
 struct IsActive(UserId);
 
 impl<T: Transaction> Work<T> for IsActive {
@@ -94,7 +94,7 @@ impl<T: Transaction> Work<T> for IsActive {
     }
 }
 
-/// Removes, then fails.
+/// Removes user 12, then fails.
 struct RemoveAndFail;
 
 impl<T: Transaction> Work<T> for RemoveAndFail {
@@ -135,7 +135,7 @@ fn failed_unit_of_work_keeps_nothing() {
 }
 
 #[test]
-fn conflicts_are_replayed_in_transactions_of_the_same_sort() {
+fn conflicts_are_replayed_in_transactions_of_the_same_kind() {
     let store = Counting::new(2);
     assert!(block_on(transact(&store, &IsActive(user(1)))).unwrap());
     assert_eq!(store.begun(), (3, 0));
