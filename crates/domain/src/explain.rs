@@ -117,12 +117,21 @@ impl<T: Transaction> Work<T> for Explain<'_> {
     }
 }
 
-/// The values that rules 1 to 5 yielded, each `None` if its rule failed.
+/// The values that rules 1 to 5 yielded, each without a value if its rule failed.
 struct Fields {
     user: Option<UserId>,
     entity: Option<Entity>,
-    /// The chat that the request names; `Some(None)` if it names none.
-    chat: Option<Option<ChatId>>,
+    chat: ChatField,
+}
+
+/// The value of `CHAT_ID`, as rule 4 sees it.
+enum ChatField {
+    /// An id.
+    Named(ChatId),
+    /// Absent: the removal is from the last chat.
+    Absent,
+    /// Neither, so that rule 4 fails.
+    Invalid,
 }
 
 impl Explain<'_> {
@@ -133,7 +142,11 @@ impl Explain<'_> {
         let user = report.record(Rule::UserId, user_id(self.request))?;
         report.record(Rule::CrmData, crm_data(self.request))?;
         let id = report.record(Rule::EntityId, crm_entity(self.request))?;
-        let chat = report.record(Rule::ChatId, chat_id(self.request))?;
+        let chat = match report.record(Rule::ChatId, chat_id(self.request))? {
+            Some(Some(chat)) => ChatField::Named(chat),
+            Some(None) => ChatField::Absent,
+            None => ChatField::Invalid,
+        };
         let kind = report.record(Rule::EntityKind, crm_entity_type(self.request))?;
         let entity = kind.zip(id).map(|(kind, id)| Entity { kind, id });
         Ok(Fields { user, entity, chat })
@@ -153,15 +166,15 @@ impl Explain<'_> {
         report.ask(Rule::Access, question).await?;
 
         match fields.chat {
-            // The request names a chat: rule 8 holds, and rule 9 asks about that chat.
-            Some(Some(chat)) => {
+            // Rule 8 holds, and rule 9 asks about this chat.
+            ChatField::Named(chat) => {
                 report.hold(Rule::Chat);
                 let question = fields.entity.map(|entity| link(tx, chat, entity));
                 report.ask(Rule::Link, question).await?;
                 Ok(Some(chat))
             }
             // The last chat is linked by definition: rule 9 holds unasked.
-            Some(None) => {
+            ChatField::Absent => {
                 let question = fields.entity.map(|entity| last_chat(tx, entity));
                 let chat = report.ask(Rule::Chat, question).await?;
                 match chat {
@@ -170,8 +183,8 @@ impl Explain<'_> {
                 }
                 Ok(chat)
             }
-            // Rule 4 failed, so that neither rule has a chat to ask about.
-            None => {
+            // Neither rule has a chat to ask about.
+            ChatField::Invalid => {
                 report.skip(Rule::Chat);
                 report.skip(Rule::Link);
                 Ok(None)
@@ -217,13 +230,11 @@ impl Report {
         rule: Rule,
         question: Option<impl Future<Output = Result<T, EarlyExit>>>,
     ) -> Result<Option<T>, StoreError> {
-        match question {
-            Some(question) => self.record(rule, question.await),
-            None => {
-                self.skip(rule);
-                Ok(None)
-            }
-        }
+        let Some(question) = question else {
+            self.skip(rule);
+            return Ok(None);
+        };
+        self.record(rule, question.await)
     }
 
     /// Records the result of a rule, and returns the value that it yielded.

@@ -223,7 +223,7 @@ pub trait Store: Send + Sync {
     /// be reached or a wait timed out; other kinds as the backend documents.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
-    /// Begins a transaction that only reads. [`explain`](crate::explain) uses it. Calls
+    /// Begins a transaction that only reads. [`explain`](crate::explain()) uses it. Calls
     /// [`begin`](Self::begin) by default.
     ///
     /// It has the same isolation: all its reads are of one state (R6). A backend may make it

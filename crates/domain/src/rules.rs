@@ -1,7 +1,7 @@
 //! The rules of a removal and the order in which they are checked.
 //!
 //! Each rule exists once, as a function: rules 1 to 5 in [`request`], rules 6 to 12 in [`storage`].
-//! [`remove`] and [`explain`](crate::explain) are two ways to walk through them. The published
+//! [`remove`] and [`explain`](crate::explain()) are two ways to walk through them. The published
 //! table of numbers, codes and statuses is [`Rule`].
 
 use crate::{Answer, Change, Outcome, Refusal, Removal, StoreError, Transaction, UserId};

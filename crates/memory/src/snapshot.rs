@@ -1,4 +1,4 @@
-//! A world made of a snapshot, and the reverse.
+//! Conversions between the state and a snapshot.
 
 use crm_chat_domain::Snapshot;
 use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight};
@@ -12,15 +12,12 @@ impl From<&Snapshot> for World {
             messenger_installed: snapshot.messenger_installed,
             users: snapshot.users.iter().map(|user| (user.id, *user)).collect(),
             chats: snapshot.chats.iter().map(|chat| (chat.id, members(chat))).collect(),
-            access: snapshot.access.iter().map(|access| (access.user, access.entity)).collect(),
-            removers: snapshot
-                .removers
-                .iter()
-                .map(|remover| (remover.user, remover.chat))
-                .collect(),
+            access: snapshot.access.iter().map(|grant| (grant.user, grant.entity)).collect(),
+            removers: snapshot.removers.iter().map(|right| (right.user, right.chat)).collect(),
             log: snapshot.removals.clone(),
             ..Self::default()
         };
+        // Linked one by one, because their order is the order of linking.
         for link in &snapshot.links {
             world.link(link.entity, link.chat);
         }
