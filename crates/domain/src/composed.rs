@@ -17,6 +17,50 @@ use crate::{
 ///
 /// `chats` also answers for the [successor](ChatRepo::successor), which joins members with users.
 /// If the users are kept elsewhere, `chats` needs access to them.
+///
+/// ```
+/// use crm_chat_domain::{ChatId, Composed, Entity, Permissions, Store, StoreError, UserId};
+/// use crm_chat_memory::{Memory, MemoryTransaction};
+///
+/// /// Grants every right to the administrators, and none to others.
+/// #[derive(Clone)]
+/// struct Admins(Vec<UserId>);
+///
+/// impl Permissions for Admins {
+///     async fn has_access(&mut self, actor: UserId, _: Entity) -> Result<bool, StoreError> {
+///         Ok(self.0.contains(&actor))
+///     }
+///
+///     async fn may_remove(
+///         &mut self,
+///         actor: UserId,
+///         _: ChatId,
+///         _: Entity,
+///     ) -> Result<bool, StoreError> {
+///         Ok(self.0.contains(&actor))
+///     }
+/// }
+///
+/// struct App {
+///     chats: Memory,
+///     crm: Memory,
+///     users: Memory,
+///     admins: Admins,
+/// }
+///
+/// impl Store for App {
+///     type Tx = Composed<MemoryTransaction, MemoryTransaction, MemoryTransaction, Admins>;
+///
+///     async fn begin(&self) -> Result<Self::Tx, StoreError> {
+///         Ok(Composed {
+///             chats: self.chats.begin().await?,
+///             crm: self.crm.begin().await?,
+///             users: self.users.begin().await?,
+///             permissions: self.admins.clone(),
+///         })
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Composed<C, R, U, P> {
     /// Chats and members, and the unit of work.

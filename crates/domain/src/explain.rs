@@ -98,6 +98,8 @@ impl<T: Transaction> Work<T> for Explain<'_> {
     type Output = Explanation;
 
     async fn run(&self, tx: &mut T) -> Result<Explanation, StoreError> {
+        // Without a typed removal there is nothing to fetch ahead; the rules that can be asked are
+        // asked one by one.
         if let Ok(removal) = self.request.parse() {
             tx.prefetch(self.actor, &removal).await;
         }
@@ -106,6 +108,7 @@ impl<T: Transaction> Work<T> for Explain<'_> {
         let chat = self.check_chat(tx, &mut report, &fields).await?;
         let role = self.check_user(tx, &mut report, &fields, chat).await?;
 
+        // As in a removal, the successor is asked for only if every rule holds.
         let change = match (report.decided, chat, fields.user, fields.entity, role) {
             (false, Some(chat), Some(user), Some(entity), Some(role)) => {
                 let owner = rules::storage::owner_change(tx, chat, user, role).await?;
@@ -249,6 +252,8 @@ impl Report {
         let (verdict, value) = match result.map_err(Into::into) {
             Ok(value) => (Verdict::Holds, Some(value)),
             Err(EarlyExit::Decided(answer)) => (Verdict::Fails(answer), None),
+            // A removal would never have reached this question: the failure must not mask the
+            // answer.
             Err(EarlyExit::Failed(error)) if self.decided => (Verdict::Unknown(error), None),
             Err(EarlyExit::Failed(error)) => return Err(error),
         };

@@ -164,6 +164,7 @@ mod de {
     /// Accepts an integer. The error for anything else describes an id.
     pub(super) struct Id;
 
+    // A visitor instead of `i64::deserialize`, so that every error says what an id is.
     impl Visitor<'_> for Id {
         type Value = NonZeroI64;
 

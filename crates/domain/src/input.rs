@@ -198,6 +198,7 @@ mod de {
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Input, A::Error> {
+            // The first key decides: only a map of exactly one entry can be a number.
             let Some(key) = map.next_key::<Input>()? else {
                 return Ok(Input::Absent);
             };

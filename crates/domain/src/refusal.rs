@@ -19,6 +19,13 @@ use crate::{ChatId, Entity, Rule, UserId};
 /// assert_eq!(refusal.rule(), Rule::Member);
 /// assert_eq!((refusal.code(), refusal.status()), ("WRONG_REQUEST", 400));
 /// assert_eq!(refusal.to_string(), "user 12 is not a member of chat 8773");
+/// assert_eq!(
+///     serde_json::to_value(refusal).unwrap(),
+///     serde_json::json!({
+///         "error": "WRONG_REQUEST",
+///         "error_description": "user 12 is not a member of chat 8773",
+///     }),
+/// );
 /// # Ok::<(), crm_chat_domain::InvalidIdError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -153,6 +160,7 @@ impl fmt::Display for Argument {
     }
 }
 
+// By hand, because the object of the wire consists of what the methods return, not of the fields.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Refusal {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

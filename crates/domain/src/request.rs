@@ -20,6 +20,12 @@ use crate::{IfAbsent, Input, Refusal, Removal};
 ///     ..Request::default()
 /// };
 /// assert_eq!(request.parse(), Err(Refusal::EmptyUser));
+///
+/// let json = r#"{"CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": "288", "USER_ID": 12, "AUTH": "…"}"#;
+/// let request: Request = serde_json::from_str(json).unwrap();
+/// let removal = request.parse().unwrap();
+/// assert_eq!(removal.entity.to_string(), "deal:288");
+/// assert_eq!(removal.chat, None); // from the deal's last chat
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
@@ -44,6 +50,7 @@ impl Request {
     /// The refusal of the first rule that fails: [`Refusal::EmptyUser`], [`Refusal::EmptyCrmData`],
     /// [`Refusal::InvalidArgument`] or [`Refusal::UnknownEntityKind`].
     pub fn parse(&self) -> Result<Removal, Refusal> {
+        // The published order: the kind comes last although it is cheap to check.
         let user = rules::user_id(self)?;
         rules::crm_data(self)?;
         let id = rules::crm_entity(self)?;

@@ -19,6 +19,18 @@ pub use validate::SnapshotError;
 /// It is the fixture of tests, and the format of import and export. With the feature `serde` it is
 /// one document, in which every field may be missing and an unknown field is an error.
 ///
+/// ```json
+/// {
+///   "messenger_installed": true,
+///   "users":    [{"id": 12, "active": true, "kind": "human"}],
+///   "chats":    [{"id": 8773, "owner": 7, "members": [7, 12]}],
+///   "links":    [{"entity": {"type": "deal", "id": 288}, "chat": 8773}],
+///   "access":   [{"user": 1, "entity": {"type": "deal", "id": 288}}],
+///   "removers": [{"user": 1, "chat": 8773}],
+///   "removals": []
+/// }
+/// ```
+///
 /// A backend that loads a snapshot first [validates](Self::validate) it, and then replaces its
 /// whole state by the snapshot in one transaction. A dump right after a load equals the loaded
 /// snapshot, [sorted](Self::sort).
@@ -62,6 +74,7 @@ pub struct Snapshot {
 impl Default for Snapshot {
     fn default() -> Self {
         Self {
+            // Rule 6 refuses every removal without it, so `false` would be a useless default.
             messenger_installed: true,
             users: Vec::new(),
             chats: Vec::new(),
@@ -80,6 +93,8 @@ impl Snapshot {
     /// and id, `removers` by user and chat. The order of links, members and log records is data and
     /// stays as it is.
     pub fn sort(&mut self) {
+        // Stable: in a snapshot that is not valid, ids may repeat, and `validate` names the first
+        // repetition.
         self.users.sort_by_key(|user| user.id);
         self.chats.sort_by_key(|chat| chat.id);
         self.access.sort_unstable();
@@ -201,6 +216,22 @@ impl RemovalRecord {
 }
 
 /// A record of the removal log with its sequence number.
+///
+/// ```
+/// # use crm_chat_domain::Snapshot;
+/// # futures_lite::future::block_on(async {
+/// # let store = crm_chat_memory::Memory::new();
+/// let mut last_seen = 0;
+/// loop {
+///     let entries = store.log(last_seen, 100).await;
+///     let Some(last) = entries.last() else { break };
+///     last_seen = last.sequence;
+///     for entry in entries {
+///         println!("{}: user {} left", entry.sequence, entry.record.user);
+///     }
+/// }
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct LogEntry {

@@ -7,6 +7,13 @@ use std::sync::Arc;
 
 /// The meaning of a storage failure for the caller.
 ///
+/// | kind | was anything kept? | a replay |
+/// |---|---|---|
+/// | [`Conflict`](Self::Conflict) | no | by the core, up to seven times |
+/// | [`Unavailable`](Self::Unavailable) | no | by the caller, later |
+/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | perhaps | by the caller, accepting absence |
+/// | the others | no | is pointless until an operator has intervened |
+///
 /// Not exhaustive: treat an unknown kind as [`StoreErrorKind::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -58,6 +65,7 @@ impl fmt::Display for StoreErrorKind {
 pub struct StoreError {
     kind: StoreErrorKind,
     operation: Cow<'static, str>,
+    // Shared rather than boxed, so that the error is `Clone`, as answers and explanations are.
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 

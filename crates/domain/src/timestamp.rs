@@ -35,7 +35,7 @@ pub struct Timestamp {
 pub struct InvalidTimestampError;
 
 const SECONDS_A_DAY: i64 = 86_400;
-/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
+/// The seconds from 0000-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 impl Timestamp {
@@ -98,6 +98,7 @@ impl FromStr for Timestamp {
 
 /// Parses `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`.
 fn parse(text: &str) -> Option<Timestamp> {
+    // Up to the seconds every field has a fixed place, so one pattern checks all separators.
     let (date_time, rest) = text.split_at_checked(19)?;
     let date_time: &[u8; 19] = date_time.as_bytes().try_into().ok()?;
     let &[
@@ -152,6 +153,7 @@ fn number(digits: &[u8]) -> Option<i64> {
 
 /// Parses one to nine digits of a second's fraction as nanoseconds.
 fn fraction(digits: &str) -> Option<u32> {
+    // More digits cannot be represented, and rounding could make different times equal.
     if digits.is_empty() || digits.len() > 9 {
         return None;
     }

@@ -102,6 +102,8 @@ async fn replay<S: Store, W: Work<S::Tx>>(
         match try_once(store, work, mode).await {
             Err(error) if error.kind() == StoreErrorKind::Conflict && attempt < MAX_ATTEMPTS => {
                 store.backoff(attempt).await;
+                // Bounded by MAX_ATTEMPTS; saturating because the crate denies arithmetic that
+                // can overflow.
                 attempt = attempt.saturating_add(1);
             }
             result => return result,

@@ -54,6 +54,7 @@ impl Snapshot {
             }
         }
 
+        // Sorted for binary search, and reused for both lists.
         let mut known: Vec<ChatId> = self.chats.iter().map(|chat| chat.id).collect();
         known.sort_unstable();
         all_known("links", self.links.iter().map(|link| link.chat), &known)?;
@@ -99,6 +100,7 @@ fn repeated<T: Ord + Copy>(items: impl ExactSizeIterator<Item = T>) -> Option<(T
             [(first, _), (second, index)] if first == second => Some((*second, *index)),
             _ => None,
         })
+        // Sorting lost the order of the list; the error names the first repeated item in it.
         .min_by_key(|(_, index)| *index)
 }
 
