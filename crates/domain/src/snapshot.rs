@@ -17,7 +17,7 @@ pub use validate::SnapshotError;
 /// The whole state of a store as plain data.
 ///
 /// It is the fixture of tests, and the format of import and export. With the feature `serde` it is
-/// one document, in which every field may be missing and an unknown field is an error.
+/// one document, in which every top-level field may be missing and an unknown field is an error.
 ///
 /// ```json
 /// {
@@ -218,7 +218,6 @@ impl RemovalRecord {
 /// A record of the removal log with its sequence number.
 ///
 /// ```
-/// # use crm_chat_domain::Snapshot;
 /// # futures_lite::future::block_on(async {
 /// # let store = crm_chat_memory::Memory::new();
 /// let mut last_seen = 0;
