@@ -1,4 +1,4 @@
-//! The whole suite, and the properties.
+//! The whole conformance suite, and the property tests.
 
 use crm_chat_conformance::{Harness, by_own_methods, conformance_tests, property_tests};
 use crm_chat_domain::Snapshot;
