@@ -20,7 +20,7 @@ use crate::schema::{FilePermissions, Schema};
 /// Exhaustive, since its users are part of this workspace and must decide about each field.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
-    /// Whether a missing or empty file becomes one of the schema's kind.
+    /// If true, a missing or empty file becomes one of the schema's kind.
     pub create: bool,
     /// The time to wait for other connections, and the busy timeout of the connection that is
     /// returned.
