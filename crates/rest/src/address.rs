@@ -16,6 +16,8 @@ pub(crate) enum Address {
     OAuth { method: String },
     /// `/rest/api/…`, the protocol's third version.
     VersionThree,
+    /// `/rest/…` with two parts: a webhook's address that lacks one.
+    WebhookIncomplete,
     /// Anything else.
     Unknown,
 }
@@ -40,6 +42,7 @@ impl Address {
                 secret: secret.to_owned(),
                 method: method_name(method),
             },
+            ["rest", _, _] => Self::WebhookIncomplete,
             _ => Self::Unknown,
         }
     }
@@ -49,7 +52,8 @@ impl Address {
         match self {
             Self::Webhook { method, .. } | Self::OAuth { method } => Ok(method),
             Self::VersionThree => Err(Failure::VersionThree),
-            Self::Unknown => Err(Failure::MethodNotFound),
+            Self::WebhookIncomplete => Err(Failure::WebhookIncomplete),
+            Self::Unknown => Err(Failure::AddressNotFound),
         }
     }
 }
@@ -74,6 +78,7 @@ mod tests {
             } => format!("{user} {secret} {method}"),
             Address::OAuth { method } => method,
             Address::VersionThree => "v3".to_owned(),
+            Address::WebhookIncomplete => "incomplete".to_owned(),
             Address::Unknown => "unknown".to_owned(),
         };
         assert_eq!(shown, expected, "{path}");
@@ -103,13 +108,15 @@ mod tests {
             "/",
             "/rest",
             "/rest/",
-            "/rest/1/s",
             "/rest/1/s/m/x",
             "/REST/m",
             "/x/rest/m",
         ] {
             check(path, "unknown");
         }
+        check("/rest/1/s", "incomplete");
+        check("/rest/1/s/", "incomplete");
+        check("/rest/1/server.time", "incomplete");
         check("/rest/1/%ff/m", "unknown");
         check("/rest/api/1/s/m", "v3");
         check("/rest/api", "v3");

@@ -1,9 +1,7 @@
 //! The server on real sockets.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -11,114 +9,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use crm_chat_conformance::faults::{Fault, Faulty, Gate};
-use crm_chat_domain::{Snapshot, Store};
-use crm_chat_memory::Memory;
-use crm_chat_rest::{MemoryCredentials, Options, Server, Tls};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use serde_json::{Value as Json, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use crm_chat_domain::Snapshot;
+use crm_chat_rest::{Options, Tls};
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::task::JoinSet;
 
-use crate::support::{DELETE, Secrets, Wire, memory, world};
-
-/// A server that runs until it is told to stop.
-struct Running {
-    address: SocketAddr,
-    secrets: Secrets,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<()>,
-}
-
-impl Running {
-    async fn over(store: impl Store + 'static, options: Options, tls: Option<Tls>) -> Self {
-        let credentials = MemoryCredentials::new().expect("there is randomness");
-        let secrets = Secrets::issue(&credentials).await;
-        let server = Server::bind("127.0.0.1:0", store, credentials, options).await;
-        let mut server = server.expect("a free port");
-        if let Some(tls) = tls {
-            server = server.with_tls(tls);
-        }
-        let address = server.local_addr().expect("an address");
-        let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(server.run(async {
-            let _ = stopped.await;
-        }));
-        Self {
-            address,
-            secrets,
-            stop,
-            ended,
-        }
-    }
-
-    async fn connect(&self) -> Client<TcpStream> {
-        Client::connect(self.address)
-            .await
-            .expect("the server accepts")
-    }
-}
-
-/// Fails a test that would hang.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    let ended = tokio::time::timeout(Duration::from_mins(1), future).await;
-    ended.expect("it ends in bounded time")
-}
-
-/// One connection.
-struct Client<S>(BufStream<S>);
-
-impl Client<TcpStream> {
-    async fn connect(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self(BufStream::new(TcpStream::connect(address).await?)))
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    async fn send(&mut self, path: &str, headers: &str, body: &[u8]) -> io::Result<()> {
-        let length = body.len();
-        let head =
-            format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n");
-        self.0.write_all(head.as_bytes()).await?;
-        self.0.write_all(body).await?;
-        self.0.flush().await
-    }
-
-    /// Reads an answer; an error if the connection ends before it.
-    async fn receive(&mut self) -> io::Result<(u16, Json)> {
-        let mut line = String::new();
-        self.0.read_line(&mut line).await?;
-        let status = line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        let status = status.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let mut length = 0;
-        loop {
-            line.clear();
-            self.0.read_line(&mut line).await?;
-            match line.trim_end().split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().expect("a length"),
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).await?;
-        Ok((status, serde_json::from_slice(&body).unwrap_or(Json::Null)))
-    }
-
-    async fn ask(&mut self, path: &str) -> io::Result<(u16, Json)> {
-        self.send(path, "", b"").await?;
-        self.receive().await
-    }
-}
+use crate::sockets::{Client, Running, soon, write_pair};
+use crate::support::{DELETE, Wire, memory, world};
 
 /// A chat with many members, so that many can be removed.
 fn crowd() -> Snapshot {
@@ -291,43 +189,6 @@ async fn a_head_that_never_ends_is_bounded_in_size_and_time() {
     };
     let sent: io::Result<()> = soon(sending).await;
     sent.expect_err("the server stops reading");
-
-    let mut silent = server.connect().await;
-    silent
-        .0
-        .write_all(b"GET / HTTP/1.1\r\n")
-        .await
-        .expect("it is sent");
-    silent.0.flush().await.expect("it is sent");
-    soon(silent.receive())
-        .await
-        .expect_err("the server gives up");
-}
-
-#[tokio::test]
-async fn connections_beyond_the_limit_wait_their_turn() {
-    let mut options = Options::default();
-    options.max_connections = 1;
-    let server = Running::over(memory(&world()).await, options, None).await;
-    let mut first = server.connect().await;
-    assert_eq!(first.ask("/healthz").await.expect("an answer").0, 200);
-    let mut second = server.connect().await;
-    second.send("/healthz", "", b"").await.expect("it is sent");
-    assert_eq!(first.ask("/healthz").await.expect("an answer").0, 200);
-    drop(first);
-    assert_eq!(soon(second.receive()).await.expect("an answer").0, 200);
-}
-
-fn write_pair(folder: &Path, name: &str) -> Vec<CertificateDer<'static>> {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let path = |end: &str| folder.join(format!("{name}.{end}"));
-    std::fs::write(path("crt"), cert.pem()).expect("it is written");
-    std::fs::write(path("key"), signing_key.serialize_pem()).expect("it is written");
-    CertificateDer::pem_file_iter(path("crt"))
-        .expect("it is read")
-        .map(|cert| cert.expect("it is PEM"))
-        .collect()
 }
 
 #[tokio::test]
@@ -338,29 +199,10 @@ async fn tls_is_spoken_with_a_certificate_from_files() {
     let tls = Tls::from_files(file("server.crt"), file("server.key")).expect("a pair");
     let server = Running::over(memory(&world()).await, Options::default(), Some(tls)).await;
 
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(server.address)
-        .await
-        .expect("the server accepts");
-    let name = "localhost".try_into().expect("a name");
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
+    let mut client = Client::connect_tls(server.address, certificates)
         .await
         .expect("a handshake");
-    let mut client = Client(BufStream::new(stream));
     let path = server.secrets.fill("/rest/1/{secret}/scope");
-    assert_eq!(soon(client.ask(&path)).await.expect("an answer").0, 200);
-
-    // Who speaks no TLS harms nobody else.
-    soon(server.connect().await.ask(&path))
-        .await
-        .expect_err("no answer");
     assert_eq!(soon(client.ask(&path)).await.expect("an answer").0, 200);
 }
 
@@ -415,23 +257,4 @@ async fn a_router_serves_under_a_path_of_another_service() {
         outer.get("/crm/nope").await.body["error"],
         "ERROR_METHOD_NOT_FOUND"
     );
-}
-
-#[tokio::test]
-async fn readiness_asks_the_store_and_liveness_does_not() {
-    let store: Faulty<Memory> = Faulty::new(memory(&world()).await);
-    let server = Running::over(store.clone(), Options::default(), None).await;
-    let mut client = server.connect().await;
-    for (path, calls) in [("/healthz", 0), ("/readyz", 3)] {
-        assert_eq!(client.ask(path).await.expect("an answer").0, 200);
-        assert_eq!(store.calls().len(), calls, "{path}");
-    }
-    store.inject(
-        1,
-        Fault::Before(crm_chat_domain::StoreErrorKind::Unavailable),
-    );
-    assert_eq!(client.ask("/readyz").await.expect("an answer").0, 503);
-    assert_eq!(client.ask("/healthz").await.expect("an answer").0, 200);
-    store.inject(1, Fault::StallBefore(Gate::default()));
-    assert_eq!(soon(client.ask("/readyz")).await.expect("an answer").0, 503);
 }

@@ -96,9 +96,31 @@ impl Wire {
         Self::over(memory(world).await, Options::default()).await
     }
 
-    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
         let response = self.router.clone().oneshot(request).await;
-        Answer::read(response.unwrap_or_else(|never| match never {})).await
+        response.unwrap_or_else(|never| match never {})
+    }
+
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
+        Answer::read(self.respond(request).await).await
+    }
+
+    /// Returns the status and the text of a probe, or of figures.
+    pub(crate) async fn probe(&self, path: &str) -> (u16, String) {
+        let request = Request::get(path).body(Body::empty());
+        let response = self.respond(request.expect("a request")).await;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a body");
+        let text = String::from_utf8(body.to_bytes().into()).expect("text");
+        (status, text)
+    }
+
+    /// Returns the value of a figure of `/metrics`, its labels among its name; 0 if it is not shown.
+    pub(crate) async fn figure(&self, name: &str) -> u64 {
+        let (_, figures) = self.probe("/metrics").await;
+        let mut lines = figures.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
     }
 
     /// Asks by `VERB PATH`, whose placeholders are filled.
