@@ -13,14 +13,14 @@ use crate::backup::backup;
 use crate::error::{failed, is_busy};
 use crate::identity::FileIdentity;
 use crate::probe::{FileKind, probe};
-use crate::schema::{FilePermissions, Schema};
+use crate::schema::Schema;
 
 /// Options for opening a file.
 ///
 /// Exhaustive, since its users are part of this workspace and must decide about each field.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
-    /// Whether a missing or empty file becomes one of the schema's kind.
+    /// If true, a missing or empty file becomes one of the schema's kind.
     pub create: bool,
     /// The time to wait for other connections, and the busy timeout of the connection that is
     /// returned.
@@ -165,32 +165,21 @@ impl DatabaseFile {
         Ok(connection)
     }
 
-    #[cfg(unix)]
     fn check_permissions(&self) -> Result<(), StoreError> {
-        use std::os::unix::fs::PermissionsExt;
-        if self.schema.permissions == FilePermissions::Any {
-            return Ok(());
+        // Elsewhere, permissions are those of the directory.
+        #[cfg(unix)]
+        if self.schema.permissions == crate::FilePermissions::OwnerOnly {
+            use std::os::unix::fs::PermissionsExt;
+            let metadata = self.path.metadata().map_err(unavailable)?;
+            let mode = metadata.permissions().mode() & 0o777;
+            if mode & 0o066 != 0 {
+                return Err(unavailable(format!(
+                    "others than its owner can read or write it (mode {mode:04o}): run `chmod 600 \
+                     {}`",
+                    self.path.display()
+                )));
+            }
         }
-        let mode = self
-            .path
-            .metadata()
-            .map_err(unavailable)?
-            .permissions()
-            .mode()
-            & 0o777;
-        if mode & 0o066 == 0 {
-            return Ok(());
-        }
-        Err(unavailable(format!(
-            "others than its owner can read or write it (mode {mode:04o}): run `chmod 600 {}`",
-            self.path.display()
-        )))
-    }
-
-    /// Permissions elsewhere are inherited from the directory.
-    #[cfg(not(unix))]
-    fn check_permissions(&self) -> Result<(), StoreError> {
-        let _ = FilePermissions::Any;
         Ok(())
     }
 }

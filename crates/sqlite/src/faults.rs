@@ -46,7 +46,7 @@ fn world() -> Snapshot {
     }
 }
 
-/// Lets the store's file grow to so many pages at most; to none beyond what it has for 1.
+/// Limits the pages of the store's file; 1 keeps it from growing.
 async fn limit_pages(store: &Sqlite, pages: u32) {
     store
         .connection
@@ -64,9 +64,10 @@ fn on_a_full_disk_nothing_is_kept_and_later_all_goes_on() {
         let store = Sqlite::open(&file).await.unwrap();
         limit_pages(&store, 1).await;
         let error = store.load(world()).await.unwrap_err();
-        let told = "cannot load a snapshot: unavailable: the disk is full (code 13): free some space and try again";
+        let expected = "cannot load a snapshot: unavailable: the disk is full (code 13): free some \
+                        space and try again";
         assert!(
-            matches!(&error, LoadError::Store(error) if error.report() == told),
+            matches!(&error, LoadError::Store(error) if error.report() == expected),
             "{error:?}"
         );
         assert_eq!(store.dump().await.unwrap(), Snapshot::default());

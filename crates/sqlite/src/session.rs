@@ -222,8 +222,9 @@ mod tests {
             connection.execute_batch("BEGIN").unwrap();
             drop(connection);
             let error = store.begin().await.err().unwrap();
-            let told = "cannot begin a transaction: unexpected failure: cannot start a transaction within a transaction (code 1)";
-            assert_eq!(error.report(), told);
+            let expected = "cannot begin a transaction: unexpected failure: cannot start a \
+                            transaction within a transaction (code 1)";
+            assert_eq!(error.report(), expected);
             assert!(store.begin().await.is_ok());
         });
     }

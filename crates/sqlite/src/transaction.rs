@@ -95,7 +95,7 @@ impl SqliteTransaction {
             .optional()
     }
 
-    /// Tells whether there is a row.
+    /// Checks whether there is a row.
     fn any(&self, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
         self.session.prepare_cached(sql)?.exists(params)
     }
@@ -139,7 +139,7 @@ pub(crate) fn messenger_installed(connection: &Connection) -> Result<bool, Store
     connection
         .prepare_cached(sql::MESSENGER)
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
-        .map_err(failed("tell whether the messenger is installed"))?
+        .map_err(failed("check whether the messenger is installed"))?
         .ok_or_else(|| corrupt("settings", 1, "the row is missing"))
 }
 
@@ -171,7 +171,7 @@ impl ChatRepo for SqliteTransaction {
     async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {
         let owns = self.one(sql::ROLE, [chat.get(), user.get()], |row| row.get(0));
         let owns = owns.map_err(|error| {
-            failed(format!("tell whether user {user} is in chat {chat}"))(error)
+            failed(format!("check whether user {user} is in chat {chat}"))(error)
         })?;
         Ok(owns.map(|owns| if owns { Role::Owner } else { Role::Member }))
     }
@@ -235,15 +235,15 @@ impl CrmRepo for SqliteTransaction {
             sql::LINK,
             params![entity.kind.as_str(), entity.id.get(), chat.get()],
         )
-        .map_err(|error| failed(format!("tell whether chat {chat} belongs to {entity}"))(error))
+        .map_err(|error| failed(format!("check whether chat {chat} belongs to {entity}"))(error))
     }
 }
 
 impl UserRepo for SqliteTransaction {
     async fn is_active(&mut self, user: UserId) -> Result<bool, StoreError> {
         let active = self.one(sql::ACTIVE, [user.get()], |row| row.get(0));
-        let active =
-            active.map_err(|error| failed(format!("tell whether user {user} is active"))(error))?;
+        let active = active
+            .map_err(|error| failed(format!("check whether user {user} is active"))(error))?;
         Ok(active.unwrap_or(false))
     }
 }
@@ -254,7 +254,9 @@ impl Permissions for SqliteTransaction {
             sql::ACCESS,
             params![actor.get(), entity.kind.as_str(), entity.id.get()],
         )
-        .map_err(|error| failed(format!("tell whether user {actor} has access to {entity}"))(error))
+        .map_err(|error| {
+            failed(format!("check whether user {actor} has access to {entity}"))(error)
+        })
     }
 
     async fn may_remove(
@@ -266,7 +268,7 @@ impl Permissions for SqliteTransaction {
         self.any(sql::REMOVER, [actor.get(), chat.get()])
             .map_err(|error| {
                 failed(format!(
-                    "tell whether user {actor} may remove users from chat {chat}"
+                    "check whether user {actor} may remove users from chat {chat}"
                 ))(error)
             })
     }

@@ -6,7 +6,7 @@ use crm_chat_domain::snapshot::UserKind;
 use crm_chat_domain::{Entity, EntityKind, StoreError};
 use crm_chat_sqlite_file::corrupt;
 
-/// Where a value was read, for the message if it is none.
+/// The place where a value was read, for the message if it is not valid.
 pub(crate) struct Place<'a, K> {
     pub(crate) table: &'a str,
     pub(crate) key: K,
@@ -18,7 +18,7 @@ impl<K: Display> Place<'_, K> {
         I::try_from(value).map_err(|_| self.wrong(column, value))
     }
 
-    /// Reads a text that stands for a value.
+    /// Parses a text.
     pub(crate) fn parse<T: std::str::FromStr>(
         &self,
         column: &str,

@@ -80,7 +80,7 @@ fn world_with_removals(count: i64) -> Snapshot {
     snapshot
 }
 
-/// Someone deletes rows by hand.
+/// As an operator does who edits the tables by hand.
 #[test]
 fn deleted_rows_give_no_number_again() {
     let place = Place::holding(&world(20));

@@ -1,4 +1,4 @@
-//! What the tables hold.
+//! The rows of the tables.
 
 use crm_chat_domain::{StoreError, Timestamp};
 use crm_chat_sqlite_file::{corrupt, failed};

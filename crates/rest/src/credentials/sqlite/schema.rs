@@ -4,7 +4,7 @@ use crm_chat_sqlite_file::{FilePermissions, Schema, failed};
 
 use super::super::digest::Key;
 
-/// A file of credentials. Whoever can write it can call as any user.
+/// A file of credentials. A program that can write it can call as any user.
 pub(super) static SCHEMA: Schema = Schema {
     // `crmk` in ASCII. A store of chats has another.
     application_id: 0x6372_6d6b,
