@@ -24,10 +24,10 @@ again, until they are revoked again.";
 #[derive(Args)]
 #[group(id = "copies", required = true, multiple = true, args = ["store_to", "credentials_to"])]
 pub(crate) struct Backup {
-    /// Where to copy the store to
+    /// The new file that the store is copied to
     #[arg(value_name = "FILE")]
     store_to: Option<PathBuf>,
-    /// Where to copy the file of credentials to
+    /// The new file that the credentials are copied to
     #[arg(long, value_name = "FILE")]
     credentials_to: Option<PathBuf>,
     #[command(flatten)]

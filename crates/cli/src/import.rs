@@ -139,7 +139,7 @@ fn refused(file: &Source, problem: &str) -> Failure {
     )
 }
 
-/// How much a document or a store holds.
+/// The size of a document or a store.
 struct Contents {
     users: u64,
     chats: u64,

@@ -23,7 +23,7 @@ const PRUNE_HELP: &str = "\
 The numbers of the other records stay as they are, and no number is given again.
 A follower that has not seen all of the pruned records gets an error.";
 
-/// How many records are in memory at once.
+/// The most records in memory at once.
 const PAGE: usize = 1000;
 
 #[derive(Args)]

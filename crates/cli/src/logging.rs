@@ -3,6 +3,9 @@
 //! A line is copied into a bounded buffer, and a thread writes the buffer out. So a log that cannot
 //! be written neither fails nor delays a request: a reader that stalls, a reader that has left and
 //! a full disk cost log lines, which are counted.
+//!
+//! The writer of `tracing-appender` would do but for its end: there it reports a timeout by
+//! `eprintln!`, which blocks or panics in the very situations that this module is for.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -17,16 +20,16 @@ use clap::ValueEnum;
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How many bytes of lines may wait to be written: some thousand lines.
+/// The most bytes of lines that wait to be written: some thousand lines.
 const CAPACITY: usize = 1 << 20;
 
-/// How long the program waits at its end for the last lines to be written.
+/// The longest time that the program waits at its end for the last lines to be written.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long to wait before writing again to a descriptor that is non-blocking and full.
+/// The pause before writing again to a descriptor that is non-blocking and full.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// How much is logged.
+/// The level of detail of the log.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LogLevel {
     Error,
@@ -87,7 +90,7 @@ impl Drop for Log {
     }
 }
 
-/// Lines between those who log and the thread that writes.
+/// Lines on their way to the thread that writes.
 #[derive(Default)]
 struct Buffer {
     state: Mutex<State>,

@@ -23,7 +23,7 @@ impl Document {
         }
     }
 
-    /// Returns why the store could not be read to the end. The serializer's error says nothing then.
+    /// Returns the error with which reading the store ended. The serializer's error says nothing then.
     pub(super) fn into_store_error(self) -> Option<StoreError> {
         self.store_error.into_inner()
     }
@@ -66,7 +66,7 @@ type Each<'a, T> = &'a mut dyn FnMut(T) -> Result<(), Stop>;
 /// Reads a list.
 type Read<'a, T> = dyn Fn(Each<'_, T>) -> Result<(), Stop> + 'a;
 
-/// Why reading a list stopped before its end.
+/// The reason for which a list is not read to its end.
 enum Stop {
     Store(StoreError),
     /// The item could not be written.

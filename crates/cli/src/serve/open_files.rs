@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many files may be open besides connections: those of the stores, the log and the runtime, and
+/// The number of open files besides connections: those of the stores, the log and the runtime, and
 /// the up to 64 connections that are being refused.
 const RESERVED: u64 = 128;
 

@@ -61,7 +61,10 @@ fn epoch_lasts_until_a_document_is_imported() {
         .run(&format!("log --epoch {first} --after 1"))
         .ended(1)
         .said(&format!("refused: the log's epoch is {second}: "))
-        .said(&format!("hint: read the store anew, by `crm-chat export`, and then the log by `crm-chat log --epoch {second}`"))
+        .said(&format!(
+            "hint: read the store anew, by `crm-chat export`, and then the log by \
+             `crm-chat log --epoch {second}`"
+        ))
         .answered("");
     assert_eq!(numbers(&place, &format!("--epoch {second}")), [1, 2]);
 }
@@ -74,7 +77,8 @@ fn place_beyond_the_end_of_the_log_is_refused() {
         for after in [count as u64 + 1, u64::MAX] {
             let ran = place.run(&format!("log --after {after}")).ended(1);
             ran.answered("").said(&format!(
-                "refused: there is no record {after}: {count} is the last number of this epoch\nhint: "
+                "refused: there is no record {after}: {count} is the last number of this epoch\n\
+                 hint: "
             ));
         }
     }

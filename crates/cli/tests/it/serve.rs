@@ -54,7 +54,7 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
     }
 }
 
-/// What a curl line passes by `-d`.
+/// Returns the parameters that a curl line passes by `-d`.
 fn parameters(curl: &str) -> serde_json::Map<String, Value> {
     let pairs = curl.split(" -d ").skip(1);
     pairs

@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use crate::place::Place;
 
-/// Where a server's log goes.
+/// The file to which a server logs.
 pub(crate) const LOG: &str = "serve.log";
 
-/// After which a test that hangs has failed.
+/// The time after which a test that hangs fails.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `crm-chat serve`.

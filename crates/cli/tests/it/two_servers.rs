@@ -119,7 +119,7 @@ impl Draw {
     }
 }
 
-/// What an answer on the wire means.
+/// The meaning of an answer on the wire.
 #[derive(Clone, Copy)]
 enum Meaning {
     Answer(Answer),
