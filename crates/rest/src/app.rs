@@ -31,14 +31,16 @@ use crate::{Credentials, Options, openapi};
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The seconds after which a caller who was shed may repeat. What is shed is shed at once, so a moment is enough.
+/// The seconds after which a caller who was shed may repeat. What is shed is shed at once, so a
+/// moment is enough.
 const REPEAT_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// Returns what serves the methods over a store: `/rest/…`, `/healthz`, `/readyz`, `/metrics` and `/openapi.json`.
+/// Returns what serves the methods over a store: `/rest/…`, `/healthz`, `/readyz`, `/metrics` and
+/// `/openapi.json`.
 ///
-/// Nest it in a service of your own, under a path or at the root; whatever else is asked of it is answered as an unknown
-/// method. It needs a tokio runtime with the time enabled. The peer is logged if the request has an extension
-/// `axum::extract::ConnectInfo<SocketAddr>`.
+/// Nest it in a service of your own, under a path or at the root; whatever else is asked of it is
+/// answered as an unknown method. It needs a tokio runtime with the time enabled. The peer is
+/// logged if the request has an extension `axum::extract::ConnectInfo<SocketAddr>`.
 pub fn router<S: Store + 'static, C: Credentials>(
     store: S,
     credentials: C,
@@ -51,7 +53,7 @@ pub fn router<S: Store + 'static, C: Credentials>(
     .into_router()
 }
 
-/// What the answers are made of.
+/// The state that all requests share.
 pub(crate) struct App<S, C> {
     pub(crate) store: S,
     pub(crate) credentials: C,
@@ -61,7 +63,7 @@ pub(crate) struct App<S, C> {
     pub(crate) buckets: Option<Buckets>,
     pub(crate) readiness: Readiness,
     pub(crate) telemetry: Telemetry,
-    /// Whether a request of HTTP/1.1 must name its host.
+    /// Set if a request of HTTP/1.1 must name its host.
     pub(crate) requires_host: bool,
     description: OnceLock<Bytes>,
 }
@@ -221,7 +223,8 @@ fn advise(failure: &Failure, headers: &mut HeaderMap) {
     }
 }
 
-/// Adds the headers of every answer: a GET may remove a user, and no answer is for a cache or a page to interpret.
+/// Adds the headers of every answer: a GET may remove a user, and no answer is for a cache or a
+/// page to interpret.
 fn harden(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -233,7 +236,8 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
 }
 
 fn to_json(body: &impl Serialize) -> Bytes {
-    // Only a map whose keys are no strings, or a `Serialize` that fails, could not be written; there is none here.
+    // Only a map whose keys are no strings, or a `Serialize` that fails, could not be written;
+    // there is none here.
     serde_json::to_vec(body).unwrap_or_default().into()
 }
 

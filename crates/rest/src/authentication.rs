@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::value::{Array, Value};
 use crate::{Credentials, CredentialsError, Grant};
 
-/// What a caller presents. Overwritten in memory when it is dropped.
+/// The credentials that a caller presents. Overwritten in memory when they are dropped.
 pub(crate) enum Presented {
     Webhook {
         user: Zeroizing<String>,
@@ -26,8 +26,8 @@ pub(crate) enum Presented {
 }
 
 impl Presented {
-    /// Returns what the head of a request presents: the secret of a webhook's address, else the token in the query's
-    /// `auth`, else the one in the header `Authorization`.
+    /// Returns what the head of a request presents: the secret of a webhook's address, else the
+    /// token in the query's `auth`, else the one in the header `Authorization`.
     pub(crate) fn in_head(address: &Address, query: &Array, headers: &HeaderMap) -> Option<Self> {
         match address {
             Address::Webhook { user, secret, .. } => Some(Self::Webhook {
@@ -38,7 +38,8 @@ impl Presented {
         }
     }
 
-    /// Returns the token that the body presents. It wins over one in the head, but not over a webhook's secret.
+    /// Returns the token that the body presents. It wins over one in the head, but not over a
+    /// webhook's secret.
     pub(crate) fn in_body(address: &Address, body: &Array) -> Option<Self> {
         match address {
             Address::Webhook { .. } => None,
@@ -88,7 +89,7 @@ pub(crate) trait Caller: Send + Sync {
     fn verify(&self) -> Pin<Box<dyn Future<Output = Result<Grant, Failure>> + Send + '_>>;
 }
 
-/// What was presented, and whom to ask about it.
+/// Presented credentials, and the port that judges them.
 pub(crate) struct Presentation<'a, C> {
     pub(crate) credentials: &'a C,
     pub(crate) presented: Presented,

@@ -15,15 +15,15 @@ use crate::failure::Failure;
 use crate::parameters::Malformed;
 use crate::reading::{Pool, Reservation};
 
-/// The number of times that the limit is read and thrown away before the connection is given up: a client that is still
-/// sending sees no answer.
+/// The number of times that the limit is read and thrown away before the connection is given up: a
+/// client that is still sending sees no answer.
 const PATIENCE: usize = 8;
 
 /// The time in which a body may arrive at any rate: a connection may have a hiccup.
 const RATE_GRACE: Duration = Duration::from_secs(2);
 
-/// The time for which a body that is not wanted is read and thrown away while the answer is on its way. If the connection
-/// were closed at once, the client's system would throw away the answer.
+/// The time for which a body that is not wanted is read and thrown away while the answer is on its
+/// way. If the connection were closed at once, the client's system would throw away the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Bounds of one body.
@@ -80,7 +80,7 @@ impl BodyBounds {
 pub(crate) struct RequestBody {
     body: Body,
     ended: bool,
-    /// Whether the rest is not worth waiting for.
+    /// Set if the rest is not worth waiting for.
     given_up: bool,
     announced: Option<usize>,
     expects_continue: bool,
@@ -165,8 +165,8 @@ impl RequestBody {
         }
     }
 
-    /// Reads and throws away what was not read, for a while, so that the answer arrives. A client that waits for
-    /// `100 Continue` sends nothing.
+    /// Reads and throws away what was not read, for a while, so that the answer arrives. A client
+    /// that waits for `100 Continue` sends nothing.
     pub(crate) fn discard(mut self, bounds: BodyBounds) {
         let max = bounds.max.saturating_mul(PATIENCE);
         if self.is_read()

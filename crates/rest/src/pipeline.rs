@@ -1,8 +1,9 @@
-//! The stages of a call: route, check the head, judge the credentials in it, read the body, judge the credentials in
-//! that, limit, and run.
+//! The stages of a call: route, check the head, judge the credentials in it, read the body, judge
+//! the credentials in that, limit, and run.
 //!
-//! The order is what protects the server. Nothing is read of a caller whose credentials are wrong, little of one who is
-//! unknown, and a place among the calls at work is taken only by what has arrived whole from a caller who is known.
+//! The order is what protects the server. Nothing is read of a caller whose credentials are wrong,
+//! little of one who is unknown, and a place among the calls at work is taken only by what has
+//! arrived whole from a caller who is known.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -110,8 +111,8 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
         Ok((address, method))
     }
 
-    /// Returns whether a request names its host as HTTP/1.1 requires. Only asked by a server of ours: what a router is
-    /// handed may have come in any way.
+    /// Returns whether a request names its host as HTTP/1.1 requires. Only asked by a server of
+    /// ours: what a router is handed may have come in any way.
     pub(crate) fn has_valid_host(&self, version: Version, headers: &HeaderMap) -> bool {
         !self.requires_host
             || version != Version::HTTP_11
@@ -199,13 +200,15 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
     }
 }
 
-/// Returns the time that a batch keeps for its answer: its last command ends so much before the request's time is up.
+/// Returns the time that a batch keeps for its answer: its last command ends so much before the
+/// request's time is up.
 fn batch_margin(max_time: Duration) -> Duration {
     (max_time / 10).min(Duration::from_secs(1))
 }
 
-/// Returns the last address of `X-Forwarded-For`, the one that the nearest proxy added. The header `Forwarded` is not
-/// read: a proxy that knows only one of the two hands through whatever a client wrote into the other.
+/// Returns the last address of `X-Forwarded-For`, the one that the nearest proxy added. The header
+/// `Forwarded` is not read: a proxy that knows only one of the two hands through whatever a client
+/// wrote into the other.
 fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?;
     last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()

@@ -1,4 +1,4 @@
-//! Whether the store answers.
+//! Readiness of the store, for `/readyz`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,15 +15,16 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The time for which an answer of the store counts for other pollers.
 const CACHED_FOR: Duration = Duration::from_secs(1);
 
-/// The time for which the store is ready without being asked after a transaction of a call has ended well. So a busy
-/// store is ready, however long a new transaction would have to wait.
+/// The time for which the store is ready without being asked after a transaction of a call has
+/// ended well. So a busy store is ready, however long a new transaction would have to wait.
 const READY_AFTER_CALL: Duration = Duration::from_secs(3);
 
 /// Answers pollers, and asks the store for them as rarely as possible.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     origin: Instant,
-    /// The end of the last transaction of a call that ended well, in milliseconds since the origin, plus 1.
+    /// The end of the last transaction of a call that ended well, in milliseconds since the origin,
+    /// plus 1.
     last_call: AtomicU64,
     /// Held while the store is asked, so that all other pollers wait for this answer and share it.
     last_check: Mutex<Option<Check>>,

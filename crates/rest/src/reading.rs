@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The share of callers who are unknown while their bodies arrive, as a fraction of all: one in so many bytes.
+/// The share of callers who are unknown while their bodies arrive, as a fraction of all: one in so
+/// many bytes.
 const UNKNOWN_SHARE: usize = 8;
 
 /// The two pools of bytes from which bodies are read.
@@ -26,7 +27,8 @@ impl ReadingBudget {
         }
     }
 
-    /// Returns the number of bodies that are arriving, and of the bytes held by these and by calls at work.
+    /// Returns the number of bodies that are arriving, and of the bytes held by these and by calls
+    /// at work.
     pub(crate) fn usage(&self) -> (usize, usize) {
         let [known, unknown] = [&self.known, &self.unknown].map(|pool| {
             let state = pool.lock();
@@ -115,8 +117,9 @@ impl State {
         }
     }
 
-    /// Makes room by giving up bodies that began before `number`, the oldest first. Those who send slowly are
-    /// given up, and a full pool does not keep others out. Returns whether there is room; if not, none is given up.
+    /// Makes room by giving up bodies that began before `number`, the oldest first. Those who send
+    /// slowly are given up, and a full pool does not keep others out. Returns whether there is
+    /// room; if not, none is given up.
     fn make_room(&mut self, number: u64, more: usize, capacity: usize) -> bool {
         let mut missing = (self.used + more).saturating_sub(capacity);
         let mut oldest = Vec::new();
@@ -201,6 +204,9 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use futures_lite::future::{block_on, poll_once};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
 
     use super::*;
 
@@ -254,5 +260,74 @@ mod tests {
         assert_eq!(newest.take(5), Err(NoRoomError::Known));
         assert!(!is_given_up(&older), "in vain");
         assert_eq!(pool.lock().used, 9);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Begin,
+        Take(Index, usize),
+        GiveBack(Index),
+        Complete(Index),
+        Drop(Index),
+    }
+
+    fn arb_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            2 => Just(Step::Begin),
+            4 => (any::<Index>(), 0..12_usize).prop_map(|(body, more)| Step::Take(body, more)),
+            1 => any::<Index>().prop_map(Step::GiveBack),
+            1 => any::<Index>().prop_map(Step::Complete),
+            1 => any::<Index>().prop_map(Step::Drop),
+        ]
+    }
+
+    /// Takes a step. One with a body begins a body if there is none.
+    fn take(step: &Step, pool: &Arc<Pool>, bodies: &mut Vec<Reservation>) {
+        let length = bodies.len();
+        match step {
+            _ if length == 0 => bodies.push(pool.begin()),
+            Step::Begin => bodies.push(pool.begin()),
+            Step::Take(body, more) => {
+                let number = bodies[body.index(length)].number;
+                let newer = newer_bytes(pool, number);
+                let taken = bodies[body.index(length)].take(*more);
+                // Bodies that began later are never given up for this one.
+                assert_eq!(newer_bytes(pool, number), newer, "{taken:?}");
+            }
+            Step::GiveBack(body) => bodies[body.index(length)].give_back(),
+            Step::Complete(body) => {
+                // A body that was given up cannot complete.
+                let _ = bodies[body.index(length)].complete();
+            }
+            Step::Drop(body) => drop(bodies.swap_remove(body.index(length))),
+        }
+    }
+
+    fn newer_bytes(pool: &Pool, number: u64) -> usize {
+        let state = pool.lock();
+        let newer = state.arriving.range(number + 1..);
+        newer.map(|(_, body)| body.bytes).sum()
+    }
+
+    // A failure prints the steps; `PROPTEST_CASES=100000` looks longer.
+    proptest! {
+        #[test]
+        fn bytes_in_use_are_those_of_living_bodies_and_never_exceed_the_capacity(
+            steps in vec(arb_step(), 0..60),
+        ) {
+            let pool = pool(20);
+            let mut bodies = Vec::new();
+            for step in steps {
+                take(&step, &pool, &mut bodies);
+                let state = pool.lock();
+                let arriving = state.arriving.values().map(|body| body.bytes);
+                let completed = bodies.iter().map(|body| body.completed);
+                let expected = arriving.sum::<usize>() + completed.sum::<usize>();
+                prop_assert_eq!(state.used, expected);
+                prop_assert!(state.used <= 20, "{:?}", state);
+            }
+            bodies.clear();
+            prop_assert_eq!(pool.lock().used, 0);
+        }
     }
 }

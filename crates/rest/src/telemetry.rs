@@ -1,4 +1,4 @@
-//! What is recorded of calls: a line in the log, and figures for `/metrics`.
+//! The record of calls: a line in the log, and figures for `/metrics`.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -30,7 +30,8 @@ const BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
 
-/// What a call is counted under. Both labels come from closed sets: nothing that a caller sends becomes one.
+/// The labels of a call. Both labels come from closed sets: nothing that a caller sends becomes
+/// one.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Labels {
     method: &'static str,
@@ -60,7 +61,7 @@ pub(crate) struct Telemetry {
     ids: RequestIds,
 }
 
-/// What is going on at the moment.
+/// The load at the moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) calls: usize,
@@ -149,18 +150,20 @@ impl Telemetry {
     }
 }
 
-// No guard of a family may be alive while a line is written: a slow log would stop `/metrics` and other calls.
+// No guard of a family may be alive while a line is written: a slow log would stop `/metrics` and
+// other calls.
 fn count(family: &Family<ReasonLabel, Counter>, reason: &'static str) {
     family.get_or_create(&ReasonLabel { reason }).inc();
 }
 
-/// Writes a line to the log. A subscriber that panics loses the line, and not the answer to a call that was made.
+/// Writes a line to the log. A subscriber that panics loses the line, and not the answer to a call
+/// that was made.
 fn write_line(write: impl FnOnce()) {
     // The panic itself was reported by the panic hook; a line about it would panic too.
     let _ = catch_unwind(AssertUnwindSafe(write));
 }
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Clone, Copy)]
 pub(crate) enum CallStatus<'a> {
     Success,
@@ -190,7 +193,7 @@ impl<'a> CallStatus<'a> {
     }
 }
 
-/// On whose behalf a call was made, and from where, as far as it is known.
+/// The origin of a call, as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
     peer: Option<IpAddr>,
@@ -214,7 +217,7 @@ impl Origin {
     }
 }
 
-/// What a removal was about. Ids are no secrets.
+/// The subject of a removal. Ids are not secret.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Subject {
     chat: Option<ChatId>,
@@ -238,7 +241,7 @@ impl Subject {
     }
 }
 
-/// What is found out about a call, or about a command of a batch, for its line in the log.
+/// The facts about a call, or about a command of a batch, for its line in the log.
 pub(crate) struct RequestLog<'a> {
     telemetry: &'a Telemetry,
     clock: Clock,
@@ -271,7 +274,8 @@ impl<'a> RequestLog<'a> {
         self.origin.request_id.insert(id)
     }
 
-    /// Counts the call and writes its line; also the cause of a failure, which is shown nowhere else.
+    /// Counts the call and writes its line; also the cause of a failure, which is shown nowhere
+    /// else.
     pub(crate) fn finish(&mut self, status: CallStatus<'_>) {
         self.finished = true;
         let duration = self.clock.elapsed();

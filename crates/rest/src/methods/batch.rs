@@ -18,7 +18,8 @@ use crate::value::{Array, Value};
 /// How many commands a batch may hold.
 const MAX_COMMANDS: usize = 50;
 
-/// What became of the commands of a batch: each is in `result` or in `result_error`, or was not reached.
+/// What became of the commands of a batch: each is in `result` or in `result_error`, or was not
+/// reached.
 #[derive(Debug, Default, serde::Serialize)]
 pub(crate) struct Batch {
     result: Section<Json>,
@@ -30,7 +31,8 @@ pub(crate) struct Batch {
     result_time: Section<Time>,
 }
 
-/// Entries by the ids of their commands. It is written as a map, or as a list if the ids are 0, 1, … or there is none.
+/// Entries by the ids of their commands. It is written as a map, or as a list if the ids are 0, 1,
+/// … or there is none.
 #[derive(Debug)]
 struct Section<T>(Vec<(String, T)>);
 
@@ -68,7 +70,8 @@ pub(super) async fn run<S: Store + 'static>(
 
     let mut batch = Batch::default();
     for (index, (id, command)) in commands.iter().enumerate() {
-        // A batch of commands that do not wait for anything must not keep its thread from other calls.
+        // A batch of commands that do not wait for anything must not keep its thread from other
+        // calls.
         yield_now().await;
         let clock = Clock::start();
         let mut log = RequestLog::new(context.telemetry, clock, context.origin.clone());

@@ -79,7 +79,7 @@ pub(crate) struct Method<S> {
     run: for<'a> fn(&'a Context<'a, S>, &'a Array, &'a mut Subject) -> Running<'a>,
 }
 
-/// When the store is asked whether the caller is active.
+/// The point at which the store is asked whether the caller is active.
 #[derive(Clone, Copy)]
 enum Activity {
     /// Before the method runs.
@@ -207,7 +207,8 @@ async fn delete<S: Store>(
     let removal = match parameters.to_request().parse() {
         Ok(removal) => removal,
         Err(refusal) => {
-            // There will be no transaction to ask in, and a caller who is not active learns nothing else.
+            // There will be no transaction to ask in, and a caller who is not active learns nothing
+            // else.
             context.check_active().await?;
             return Err(if parameters.look_like_json() {
                 Failure::JsonAsForm(refusal)

@@ -9,7 +9,8 @@ const START: &str = "$result[";
 /// The number of bytes that a key may have. A longer one is ordinary text.
 const MAX_KEY: usize = 256;
 
-/// Replaces the references in all values. One that does not lead to a scalar stays as it is, as ordinary text.
+/// Replaces the references in all values. One that does not lead to a scalar stays as it is, as
+/// ordinary text.
 pub(super) fn resolve(parameters: &mut Array, results: &[(String, Json)]) {
     for value in parameters.values_mut() {
         match value {
@@ -53,8 +54,8 @@ struct Reference<'a> {
 impl<'a> Reference<'a> {
     /// Reads as many `[key]` as follow the `$result` at the beginning of `reference`.
     ///
-    /// A key ends at the first bracket of either kind. So the search from one `$result[` never passes the
-    /// next one, and replacing all references of a text takes linear time.
+    /// A key ends at the first bracket of either kind. So the search from one `$result[` never
+    /// passes the next one, and replacing all references of a text takes linear time.
     fn read(reference: &'a str) -> Self {
         let mut found = Self {
             keys: Vec::new(),

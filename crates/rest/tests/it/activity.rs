@@ -1,4 +1,4 @@
-//! Callers who lose what they need while they call: their activity, their webhook, their token.
+//! Callers that lose their activity, webhook or token during a call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,7 +80,8 @@ impl World {
         asking.await.expect("an answer")
     }
 
-    /// Finds out, in a world like this one, which port call begins the `n`-th transaction of the batch.
+    /// Finds out, in a world like this one, which port call begins the `n`-th transaction of the
+    /// batch.
     async fn position_of_begin(&self, n: usize) -> usize {
         let like = Self::new().await;
         let path = like.wire.secrets.fill("/rest/1/{secret}/batch");
@@ -126,7 +127,8 @@ fn assert_cut_off(answer: &Answer, code: &str) {
 async fn caller_deactivated_during_a_batch_removes_no_one_any_more() {
     let world = World::new().await;
     let path = world.wire.secrets.fill("/rest/1/{secret}/batch");
-    // The first transaction asks whether the batch's caller is active, the others are its commands'.
+    // The first transaction asks whether the batch's caller is active, the others are its
+    // commands'.
     let request = request(&path, batch(&REMOVED));
     let answer = world
         .ask_and_interrupt(request, 3, async |world| world.deactivate_caller().await)

@@ -95,7 +95,8 @@ async fn beyond_50_commands_each_ends_in_an_error() {
     assert_eq!(keys(&halted["result_error"]), ["50"]);
 }
 
-/// Runs a batch over a store that does not answer the `n`-th port call; returns the port calls, too.
+/// Runs a batch over a store that does not answer the `n`-th port call; returns the port calls,
+/// too.
 async fn ask_stalled(commands: &Json, n: usize) -> (Answer, Vec<Call>) {
     let store = Faulty::new(memory(&world()).await);
     store.inject(n, Fault::StallBefore(Gate::default()));

@@ -245,7 +245,8 @@ async fn line_being_written_holds_up_no_other_call() {
         if !line.contains("called") {
             return;
         }
-        // On a thread without this log. The method is new to the figures, which must be locked for it.
+        // On a thread without this log. The method is new to the figures, which must be locked for
+        // it.
         let wire = Arc::clone(&inner);
         let (answered, answer) = sync_channel(1);
         std::thread::spawn(move || {
