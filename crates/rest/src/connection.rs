@@ -56,7 +56,7 @@ const KEEPALIVE_TIME: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Everything that the connections of a server share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Connections {
     pub(crate) router: Router,
     pub(crate) options: Options,
@@ -74,7 +74,7 @@ pub(crate) struct Accepted {
 
 impl Connections {
     /// Serves one connection to its end.
-    pub(crate) async fn serve(self, accepted: Accepted, tls: Option<TlsAcceptor>) {
+    pub(crate) async fn serve(&self, accepted: Accepted, tls: Option<TlsAcceptor>) {
         let Accepted { stream, peer } = accepted;
         let _open = self.metrics.open();
         if let Err(error) = configure(&stream, self.options.write_timeout) {
@@ -91,7 +91,7 @@ impl Connections {
         StallGuard::new(stream, self.options.write_timeout)
     }
 
-    async fn serve_tls(self, stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor) {
+    async fn serve_tls(&self, stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor) {
         let accepting = async {
             let mut first = [0];
             match stream.peek(&mut first).await? {
@@ -193,15 +193,6 @@ impl Connections {
                 Refusal::of_head(status).send(stream).await;
             }
             _ => {}
-        }
-    }
-
-    /// Refuses a connection beyond a limit: by the documented answer if that needs no handshake.
-    pub(crate) async fn shed(self, accepted: Accepted, secure: bool) {
-        if !secure {
-            Refusal::OVERLOADED
-                .send_after_request(accepted.stream)
-                .await;
         }
     }
 

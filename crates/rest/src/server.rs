@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use self::accept::{Throttle, drain_backlog, ignore_new_connections, pauses};
 use crate::app::App;
-use crate::connection::{Accepted, ConnectionLimits, ConnectionMetrics, Connections};
+use crate::connection::{Accepted, ConnectionLimits, ConnectionMetrics, Connections, Refusal};
 use crate::gate::Gate;
 use crate::{Credentials, Options, Tls};
 
@@ -96,7 +96,7 @@ impl Server {
             limits: ConnectionLimits::new(&self.options),
             shedding: Arc::new(Semaphore::new(MAX_SHEDDING)),
             tls: self.tls,
-            connections,
+            connections: Arc::new(connections),
             tasks: JoinSet::new(),
             failures: Throttle::default(),
             refusals: Throttle::default(),
@@ -137,7 +137,7 @@ struct Acceptor {
     limits: ConnectionLimits,
     shedding: Arc<Semaphore>,
     tls: Option<Tls>,
-    connections: Connections,
+    connections: Arc<Connections>,
     tasks: JoinSet<()>,
     failures: Throttle,
     refusals: Throttle,
@@ -171,7 +171,7 @@ impl Acceptor {
     /// Serves a connection, or refuses it if there are too many. Never waits for other ones, so
     /// that no peer can stop the server from accepting.
     fn admit(&mut self, accepted: Accepted) {
-        let connections = self.connections.clone();
+        let connections = Arc::clone(&self.connections);
         connections.metrics.accepted();
         let peer = accepted.peer;
         match self.limits.try_acquire(peer.ip()) {
@@ -189,11 +189,16 @@ impl Acceptor {
                     let reason = reason.name();
                     tracing::info!(%peer, reason, connections, "connection closed");
                 }
-                let secure = self.tls.is_some();
+                // An answer on a port of TLS would need a handshake, which costs more than it helps.
+                if self.tls.is_some() {
+                    return;
+                }
                 if let Ok(permit) = Arc::clone(&self.shedding).try_acquire_owned() {
                     self.tasks.spawn(async move {
                         let _permit = permit;
-                        connections.shed(accepted, secure).await;
+                        Refusal::OVERLOADED
+                            .send_after_request(accepted.stream)
+                            .await;
                     });
                 }
             }

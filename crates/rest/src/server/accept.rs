@@ -89,8 +89,9 @@ pub(super) fn drain_backlog(listener: TcpListener) -> Vec<Accepted> {
 }
 
 /// Makes the system ignore attempts to connect, so that no connection is established between the
-/// last accept(2) and the close. Handshakes that have begun go on. A peer whose attempt is ignored
-/// repeats it after a second, and is refused if nothing listens then.
+/// last accept(2) and the close. Handshakes that have begun go on: to a distant peer its connection
+/// is open a round trip before it can be accepted here. A peer whose attempt is ignored repeats it
+/// after a second, and is refused if nothing listens then.
 #[cfg(target_os = "linux")]
 pub(super) fn ignore_new_connections(listener: &TcpListener) {
     use socket2::SockFilter;
@@ -144,5 +145,25 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(throttle.pass(), Some(3));
         assert_eq!(throttle.pass(), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn connections_before_the_end_are_accepted_and_later_ones_are_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let early = TcpStream::connect(address).await.expect("a connection");
+        ignore_new_connections(&listener);
+        let mut late = std::pin::pin!(TcpStream::connect(address));
+        tokio::select! {
+            biased;
+            connected = &mut late => panic!("the attempt is ignored: {connected:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        let backlog = drain_backlog(listener);
+        let peers: Vec<_> = backlog.iter().map(|accepted| accepted.peer).collect();
+        assert_eq!(peers, [early.local_addr().expect("an address")]);
+        let error = late.await.expect_err("nothing listens");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

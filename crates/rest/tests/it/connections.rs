@@ -317,9 +317,12 @@ async fn plain_http_on_a_port_of_tls_is_answered_in_plain_http() {
     plain.0.shutdown().await.expect("it is half closed");
     plain.assert_closed_cleanly().await;
 
-    // A handshake that is no handshake, and a probe of the port.
+    // A handshake that cannot be read, and a probe of the port.
     let mut broken = server.connect().await;
-    broken.send_bytes(&[22, 3, 1, 0, 1, 0]).await.expect("sent");
+    broken
+        .send_bytes(&[22, 3, 1, 0, 4, 99, 0, 0, 0])
+        .await
+        .expect("it is sent");
     let _ = soon(broken.0.read_to_end(&mut Vec::new())).await;
     drop(server.connect().await);
 
@@ -337,6 +340,29 @@ async fn plain_http_on_a_port_of_tls_is_answered_in_plain_http() {
     client.send_bytes(b"?\r\n\r\n").await.expect("it is sent");
     let reply = soon(client.receive_reply()).await.expect("an answer");
     reply.assert_refusal(400, "INVALID_REQUEST", MALFORMED);
+}
+
+#[tokio::test]
+async fn tls_handshakes_that_do_not_end_in_time_are_closed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write_pair(directory.path(), "server");
+    let file = |name: &str| directory.path().join(name);
+    let tls = Tls::from_files(file("server.crt"), file("server.key")).expect("a pair");
+    let mut options = Options::default();
+    options.max_time = Duration::from_millis(200);
+    let (log, _guard) = Log::catch();
+    let server = Running::over(memory(&world()).await, options, Some(tls)).await;
+    for begin in [&[22, 3, 1, 1][..], &[]] {
+        let mut client = server.connect().await;
+        client.send_bytes(begin).await.expect("it is sent");
+        client.assert_closed_cleanly().await;
+    }
+    let text = log.text();
+    assert_eq!(
+        text.matches("reason=\"tls_handshake\"").count(),
+        2,
+        "{text}"
+    );
 }
 
 #[tokio::test]

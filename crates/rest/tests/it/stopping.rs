@@ -1,12 +1,13 @@
 //! Graceful shutdown, as callers see it.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crm_chat_conformance::faults::{Fault, Faulty, Gate};
-use crm_chat_rest::Options;
+use crm_chat_rest::{Options, hangup_signal};
 use serde_json::{Value as Json, json};
 use tokio::task::JoinSet;
 
@@ -120,4 +121,16 @@ async fn a_draining_server_serves_on_while_it_reports_that_it_is_not_ready() {
     soon(server.ended).await.expect("the server does not panic");
     let refused = Client::connect(server.address).await;
     refused.map(|_| ()).expect_err("the server has stopped");
+}
+
+#[tokio::test]
+async fn hangups_are_received_and_do_not_end_the_process() {
+    let mut hangup = hangup_signal().expect("a handler");
+    for _ in 0..2 {
+        let status = Command::new("kill")
+            .args(["-HUP", &std::process::id().to_string()])
+            .status();
+        assert!(status.expect("kill is installed").success());
+        soon(hangup.received()).await;
+    }
 }
