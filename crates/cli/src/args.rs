@@ -131,10 +131,7 @@ struct EntityText {
 
 fn entity(text: &str) -> Result<EntityText, ParseEntityError> {
     let (kind, id) = text.split_once(':').ok_or(ParseEntityError::NoColon)?;
-    Ok(EntityText {
-        kind: kind.to_owned(),
-        id: id.to_owned(),
-    })
+    Ok(EntityText { kind: kind.to_owned(), id: id.to_owned() })
 }
 
 fn if_absent() -> impl TypedValueParser<Value = IfAbsent> {

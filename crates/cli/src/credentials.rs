@@ -162,9 +162,7 @@ fn id(kind: CredentialKind, text: &str) -> Result<CredentialId, String> {
     let number = text.strip_prefix(&format!("{kind}:")).unwrap_or(text);
     match number.parse() {
         Ok(number) => Ok(kind.id(number)),
-        Err(_) => Err(format!(
-            "a {kind} is named by its number, as `3` or `{kind}:3`"
-        )),
+        Err(_) => Err(format!("a {kind} is named by its number, as `3` or `{kind}:3`")),
     }
 }
 

@@ -87,10 +87,7 @@ fn show(store: &str, command: &str, console: &mut Console<'_>) -> Result<(), Fai
     let cli = Cli::try_parse_from(arguments).map_err(Failure::input)?;
 
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut captured = Console {
-        out: &mut out,
-        err: &mut err,
-    };
+    let mut captured = Console { out: &mut out, err: &mut err };
     if let Err(failure) = crate::run(&cli, &mut captured) {
         // Shown only if it is a refusal, which is what the demo is about.
         if failure.status != 1 {

@@ -1,7 +1,7 @@
 //! `edit`: applies single changes.
 
-use crm_chat_domain::snapshot::EditError;
 use crm_chat_domain::Edit;
+use crm_chat_domain::snapshot::EditError;
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
@@ -56,9 +56,8 @@ pub(crate) fn run(
     let mut lines = Lines::new(file.open(console)?);
     let store = store.open()?;
     let (mut applied, mut last) = (0, 0);
-    while let Some(line) = lines
-        .next()
-        .map_err(|error| file.unreadable(&error).with_hint(last_of(last, "applied")))?
+    while let Some(line) =
+        lines.next().map_err(|error| file.unreadable(&error).with_hint(last_of(last, "applied")))?
     {
         apply(&store, &line).map_err(|failure| failure.with_hint(last_of(last, "applied")))?;
         last = line.number;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::BufReader;
 
 use clap::Args;
-use crm_chat_domain::snapshot::LoadError;
 use crm_chat_domain::Snapshot;
+use crm_chat_domain::snapshot::LoadError;
 use crm_chat_sqlite::StoreCounts;
 use futures_lite::future::block_on;
 use serde::de::value::MapAccessDeserializer;
@@ -58,9 +58,7 @@ impl Import {
         } else {
             let snapshot = read(&self.file, console)?;
             // Before the store is opened: a document that breaks the rules must not create one.
-            snapshot
-                .validate()
-                .map_err(|error| refused(&self.file, &error.to_string()))?;
+            snapshot.validate().map_err(|error| refused(&self.file, &error.to_string()))?;
             snapshot
         };
         let imported = Contents::from(&snapshot);
@@ -153,11 +151,7 @@ impl From<&Snapshot> for Contents {
         Self {
             users: snapshot.users.len() as u64,
             chats: snapshot.chats.len() as u64,
-            members: snapshot
-                .chats
-                .iter()
-                .map(|chat| chat.members.len() as u64)
-                .sum(),
+            members: snapshot.chats.iter().map(|chat| chat.members.len() as u64).sum(),
             links: snapshot.links.len() as u64,
             removals: snapshot.removals.len() as u64,
         }

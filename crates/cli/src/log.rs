@@ -61,9 +61,9 @@ impl Log {
     pub(crate) fn run(&self, store: &StoreUrl, console: &mut Console<'_>) -> Result<(), Failure> {
         match self.command {
             // Clap's own conflict of arguments with subcommands takes `--store` for one of `log`.
-            Some(_) if self.after.is_some() || self.epoch.is_some() => Err(Failure::input(
-                "`--after` and `--epoch` cannot be used with `log prune`",
-            )),
+            Some(_) if self.after.is_some() || self.epoch.is_some() => {
+                Err(Failure::input("`--after` and `--epoch` cannot be used with `log prune`"))
+            }
             Some(LogCommand::Prune { before }) => prune(store, before, console),
             None => self.print(store, console),
         }
@@ -91,12 +91,7 @@ impl Log {
 
 /// Checks that the records after a number of an epoch are those that follow it.
 fn check_place(page: &LogPage, epoch: Option<&str>, after: u64) -> Result<(), Failure> {
-    let LogPage {
-        epoch: current,
-        pruned_through,
-        last,
-        ..
-    } = page;
+    let LogPage { epoch: current, pruned_through, last, .. } = page;
     if epoch.is_some_and(|epoch| epoch != current) {
         let refused = Failure::refused(format_args!(
             "the log's epoch is {current}: a document was imported or a backup restored, and the \

@@ -62,9 +62,7 @@ impl Log {
         let out = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         let buffer = Arc::new(Buffer::default());
         let writing = Arc::clone(&buffer);
-        thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || writing.write_to(out))?;
+        thread::Builder::new().name("log".to_owned()).spawn(move || writing.write_to(out))?;
         tracing_subscriber::fmt()
             .with_writer(Lines(Arc::clone(&buffer)))
             .with_max_level(Level::from(level))
@@ -152,9 +150,7 @@ impl Buffer {
     fn wait_until_written(&self, timeout: Duration) {
         let unwritten = |state: &mut State| state.writing || !state.waiting.is_empty();
         // What is not written by then is lost with the process.
-        let _ = self
-            .changed
-            .wait_timeout_while(self.lock(), timeout, unwritten);
+        let _ = self.changed.wait_timeout_while(self.lock(), timeout, unwritten);
     }
 
     fn lose(&self, lines: &[u8]) {

@@ -37,10 +37,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = BufWriter::new(io::stdout());
     let mut err = io::stderr();
-    let mut console = Console {
-        out: &mut out,
-        err: &mut err,
-    };
+    let mut console = Console { out: &mut out, err: &mut err };
     let result = run(&cli, &mut console);
     let flushed = console.out.flush().map_err(Failure::from);
     match result.and(flushed) {

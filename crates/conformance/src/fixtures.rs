@@ -98,13 +98,7 @@ pub fn removal(id: i64) -> Removal {
 /// The change that user 1 makes by removing a user from chat 8773 through `deal:288`.
 #[must_use]
 pub fn change(id: i64, owner: OwnerChange) -> Change {
-    Change {
-        chat: chat(8773),
-        user: user(id),
-        actor: user(1),
-        entity: entity("deal:288"),
-        owner,
-    }
+    Change { chat: chat(8773), user: user(id), actor: user(1), entity: entity("deal:288"), owner }
 }
 
 /// Returns a world as it is after a change, with a record that bears no time.
@@ -131,9 +125,7 @@ pub fn after(world: &Snapshot, change: &Change) -> Snapshot {
 /// If the world has no such chat.
 pub fn chat_of(world: &mut Snapshot, id: ChatId) -> &mut Chat {
     let mut chats = world.chats.iter_mut();
-    chats
-        .find(|chat| chat.id == id)
-        .expect("the chat is in the world")
+    chats.find(|chat| chat.id == id).expect("the chat is in the world")
 }
 
 /// Returns a user of a world, to change it.
@@ -142,9 +134,7 @@ pub fn chat_of(world: &mut Snapshot, id: ChatId) -> &mut Chat {
 /// If the world has no such user.
 pub fn user_of(world: &mut Snapshot, id: UserId) -> &mut User {
     let mut users = world.users.iter_mut();
-    users
-        .find(|user| user.id == id)
-        .expect("the user is in the world")
+    users.find(|user| user.id == id).expect("the user is in the world")
 }
 
 /// Reads a world written as JSON.

@@ -124,16 +124,8 @@ impl Recorder {
     pub fn invoke(&self, operation: Operation) -> Invocation<'_> {
         let mut events = self.events();
         let place = events.len();
-        events.push(Event {
-            operation,
-            began: self.now(),
-            ended: None,
-            ending: Ending::Open,
-        });
-        Invocation {
-            recorder: self,
-            place,
-        }
+        events.push(Event { operation, began: self.now(), ended: None, ending: Ending::Open });
+        Invocation { recorder: self, place }
     }
 
     /// Records an operation that `work` does. Dropping the future leaves the operation without an end.
@@ -193,12 +185,8 @@ impl Invocation<'_> {
         let ended = Some(self.recorder.now());
         let mut events = self.recorder.events();
         if let Some(event) = events.get_mut(self.place) {
-            *event = Event {
-                operation: event.operation.clone(),
-                began: event.began,
-                ended,
-                ending,
-            };
+            *event =
+                Event { operation: event.operation.clone(), began: event.began, ended, ending };
         }
     }
 }

@@ -130,10 +130,7 @@ impl ReferenceStateMachine for ModelMachine {
     type Transition = Operation;
 
     fn init_state() -> BoxedStrategy<ModelState> {
-        let state = |world| ModelState {
-            model: Model::new(world),
-            response: None,
-        };
+        let state = |world| ModelState { model: Model::new(world), response: None };
         strategies::world().prop_map(state).boxed()
     }
 
@@ -178,11 +175,9 @@ const LENGTH: usize = 12;
 /// If it does not, with the smallest script that shows it.
 #[track_caller]
 pub fn answers_equal_the_models<H: Harness>(harness: &H) {
-    check_law(
-        "answers_equal_the_models",
-        strategies::script(1..=LENGTH),
-        |script| obeys_the_model(harness, script),
-    );
+    check_law("answers_equal_the_models", strategies::script(1..=LENGTH), |script| {
+        obeys_the_model(harness, script)
+    });
 }
 
 /// Checks that an explanation agrees with the removal that follows: its first failing rule is the refusal, its predicted
@@ -192,11 +187,9 @@ pub fn answers_equal_the_models<H: Harness>(harness: &H) {
 /// If it does not, with the smallest script that shows it.
 #[track_caller]
 pub fn explanations_predict_removals<H: Harness>(harness: &H) {
-    check_law(
-        "explanations_predict_removals",
-        strategies::script(1..=4),
-        |script| explains_what_it_does(harness, script),
-    );
+    check_law("explanations_predict_removals", strategies::script(1..=4), |script| {
+        explains_what_it_does(harness, script)
+    });
 }
 
 /// Checks that a dump of what was loaded equals it, sorted, with the times that the records bear.
@@ -205,10 +198,7 @@ pub fn explanations_predict_removals<H: Harness>(harness: &H) {
 /// If it does not, with the smallest world that shows it.
 #[track_caller]
 pub fn a_dump_is_what_was_loaded<H: Harness>(harness: &H) {
-    let worlds = strategies::world().prop_map(|world| Script {
-        world,
-        operations: Vec::new(),
-    });
+    let worlds = strategies::world().prop_map(|world| Script { world, operations: Vec::new() });
     check_law("a_dump_is_what_was_loaded", worlds, |script| {
         keeps_what_it_loads(harness, &script.world)
     });
@@ -221,11 +211,9 @@ pub fn a_dump_is_what_was_loaded<H: Harness>(harness: &H) {
 /// If it does not, with the smallest script that shows it.
 #[track_caller]
 pub fn what_is_not_removed_changes_nothing<H: Harness>(harness: &H) {
-    check_law(
-        "what_is_not_removed_changes_nothing",
-        strategies::script(1..=4),
-        |script| refusals_change_nothing(harness, script),
-    );
+    check_law("what_is_not_removed_changes_nothing", strategies::script(1..=4), |script| {
+        refusals_change_nothing(harness, script)
+    });
 }
 
 /// Checks that two backends answer alike and end in the same snapshot, over random sequences.
@@ -234,11 +222,9 @@ pub fn what_is_not_removed_changes_nothing<H: Harness>(harness: &H) {
 /// If they do not, with the smallest script that shows it.
 #[track_caller]
 pub fn two_backends_agree<A: Harness, B: Harness>(one: &A, other: &B) {
-    check_law(
-        "two_backends_agree",
-        strategies::script(1..=LENGTH),
-        |script| agree_on(one, other, script),
-    );
+    check_law("two_backends_agree", strategies::script(1..=LENGTH), |script| {
+        agree_on(one, other, script)
+    });
 }
 
 /// Plays a [`Script`] on a new store and on the model: a counterexample that a failure printed, kept as a test.

@@ -53,10 +53,7 @@ impl<S: Store> Strict<S> {
     #[track_caller]
     pub fn assert_settled(&self) {
         let open = self.0.tap().open.load(Ordering::SeqCst);
-        assert_eq!(
-            open, 0,
-            "transactions that were neither committed nor rolled back"
-        );
+        assert_eq!(open, 0, "transactions that were neither committed nor rolled back");
     }
 }
 
@@ -120,12 +117,7 @@ enum Next {
 impl Standing {
     /// The call that must come next, whole; `None` where it is no question.
     fn expected(&self) -> Option<Call> {
-        let Asked {
-            actor,
-            removal,
-            chat,
-            owner,
-        } = self.removal?;
+        let Asked { actor, removal, chat, owner } = self.removal?;
         let Removal { entity, user, .. } = removal;
         Some(match self.next {
             Next::Messenger => Call::MessengerInstalled,
@@ -134,24 +126,11 @@ impl Standing {
                 Some(chat) => Call::IsLinked { chat, entity },
                 None => Call::LastChat { entity },
             },
-            Next::Permission => Call::MayRemove {
-                actor,
-                chat: chat?,
-                entity,
-            },
+            Next::Permission => Call::MayRemove { actor, chat: chat?, entity },
             Next::Active => Call::IsActive { user },
             Next::Role => Call::Role { chat: chat?, user },
-            Next::Successor => Call::Successor {
-                chat: chat?,
-                leaving: user,
-            },
-            Next::Write => Call::RemoveMember(Change {
-                chat: chat?,
-                user,
-                actor,
-                entity,
-                owner,
-            }),
+            Next::Successor => Call::Successor { chat: chat?, leaving: user },
+            Next::Write => Call::RemoveMember(Change { chat: chat?, user, actor, entity, owner }),
             Next::Begin | Next::Decided | Next::Failed => return None,
         })
     }
@@ -224,11 +203,7 @@ impl Tap for Protocol {
     }
 
     async fn before(&self, standing: &mut Standing, call: &Call) -> Result<(), StoreError> {
-        assert!(
-            standing.admits(call),
-            "expected: {}; the call is {call:?}",
-            standing.due()
-        );
+        assert!(standing.admits(call), "expected: {}; the call is {call:?}", standing.due());
         if matches!(call, Call::Commit | Call::Rollback) {
             self.open.fetch_sub(1, Ordering::SeqCst);
         }

@@ -7,11 +7,7 @@ use crate::parameters::percent_decode;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     /// `/rest/{user}/{secret}/{method}`.
-    Webhook {
-        user: String,
-        secret: String,
-        method: String,
-    },
+    Webhook { user: String, secret: String, method: String },
     /// `/rest/{method}`.
     OAuth { method: String },
     /// `/rest/api/…`, the protocol's third version.
@@ -28,15 +24,10 @@ impl Address {
         let Some(path) = percent_decode(path) else {
             return Self::Unknown;
         };
-        let segments: Vec<_> = path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .collect();
+        let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         match *segments.as_slice() {
             ["rest", "api", ..] => Self::VersionThree,
-            ["rest", method] => Self::OAuth {
-                method: method_name(method),
-            },
+            ["rest", method] => Self::OAuth { method: method_name(method) },
             ["rest", user, secret, method] => Self::Webhook {
                 user: user.to_owned(),
                 secret: secret.to_owned(),
@@ -71,11 +62,7 @@ mod tests {
     #[track_caller]
     fn check(path: &str, expected: &str) {
         let shown = match Address::parse(path) {
-            Address::Webhook {
-                user,
-                secret,
-                method,
-            } => format!("{user} {secret} {method}"),
+            Address::Webhook { user, secret, method } => format!("{user} {secret} {method}"),
             Address::OAuth { method } => method,
             Address::VersionThree => "v3".to_owned(),
             Address::WebhookIncomplete => "incomplete".to_owned(),
@@ -103,15 +90,7 @@ mod tests {
 
     #[test]
     fn a_part_missing_is_unknown() {
-        for path in [
-            "",
-            "/",
-            "/rest",
-            "/rest/",
-            "/rest/1/s/m/x",
-            "/REST/m",
-            "/x/rest/m",
-        ] {
+        for path in ["", "/", "/rest", "/rest/", "/rest/1/s/m/x", "/REST/m", "/x/rest/m"] {
             check(path, "unknown");
         }
         check("/rest/1/s", "incomplete");

@@ -46,11 +46,7 @@ pub fn router<S: Store + 'static, C: Credentials>(
     credentials: C,
     options: Options,
 ) -> Router {
-    App {
-        requires_host: false,
-        ..App::new(store, credentials, options)
-    }
-    .into_router()
+    App { requires_host: false, ..App::new(store, credentials, options) }.into_router()
 }
 
 /// The state that all requests share.
@@ -115,9 +111,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
     }
 
     pub(crate) fn into_router(self) -> Router {
-        Router::new()
-            .fallback(Self::handle)
-            .with_state(Arc::new(self))
+        Router::new().fallback(Self::handle).with_state(Arc::new(self))
     }
 
     async fn handle(State(app): State<Arc<Self>>, request: Request) -> Response {
@@ -155,11 +149,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
 
     fn load(&self) -> Load {
         let (bodies, body_bytes) = self.reading.usage();
-        Load {
-            calls: self.gate.inside(),
-            bodies,
-            body_bytes,
-        }
+        Load { calls: self.gate.inside(), bodies, body_bytes }
     }
 
     /// Answers a call, whatever it is, and records it.

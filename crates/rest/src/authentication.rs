@@ -18,10 +18,7 @@ use crate::{Credentials, CredentialsError, Grant};
 
 /// The credentials that a caller presents. Overwritten in memory when they are dropped.
 pub(crate) enum Presented {
-    Webhook {
-        user: Zeroizing<String>,
-        secret: Zeroizing<String>,
-    },
+    Webhook { user: Zeroizing<String>, secret: Zeroizing<String> },
     Token(Zeroizing<String>),
 }
 
@@ -30,10 +27,9 @@ impl Presented {
     /// token in the query's `auth`, else the one in the header `Authorization`.
     pub(crate) fn in_head(address: &Address, query: &Array, headers: &HeaderMap) -> Option<Self> {
         match address {
-            Address::Webhook { user, secret, .. } => Some(Self::Webhook {
-                user: user.clone().into(),
-                secret: secret.clone().into(),
-            }),
+            Address::Webhook { user, secret, .. } => {
+                Some(Self::Webhook { user: user.clone().into(), secret: secret.clone().into() })
+            }
             _ => Self::parameter(query).or_else(|| Some(Self::Token(bearer(headers)?.into()))),
         }
     }

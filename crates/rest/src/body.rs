@@ -66,10 +66,7 @@ impl BodyBounds {
     /// Returns how long after its beginning a body of which `seen` bytes have arrived is given up.
     fn patience(&self, seen: usize) -> Duration {
         let rate = f64::from(self.min_rate);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a rounded time limit is as good"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "a rounded time limit is as good")]
         let earned = Duration::try_from_secs_f64(seen as f64 / rate).unwrap_or(Duration::MAX);
         self.timeout.min(RATE_GRACE.saturating_add(earned))
     }

@@ -148,10 +148,7 @@ impl Connections {
             // A full buffer alone is no exact limit: the last bytes may come with the end of a head.
             .max_header_size(longest_head)
             .max_headers(MAX_HEADERS)
-            .serve_connection(
-                TokioIo::new(HeadWatch::new(stream, activity.clone())),
-                service,
-            );
+            .serve_connection(TokioIo::new(HeadWatch::new(stream, activity.clone())), service);
         let may_close = async {
             self.lingered().await;
             activity.between_heads().await;
@@ -222,9 +219,7 @@ fn configure(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
     // Small answers should not wait for more to send.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_TIME)
-        .with_interval(KEEPALIVE_INTERVAL);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
     // Bounds what the system alone still holds, after the connection was closed. It is longer than
     // our own limit, which can report what it cuts.

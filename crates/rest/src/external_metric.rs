@@ -63,12 +63,7 @@ impl ExternalMetric {
         kind: Kind,
         read: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            name,
-            help,
-            kind,
-            read: Arc::new(read),
-        }
+        Self { name, help, kind, read: Arc::new(read) }
     }
 }
 

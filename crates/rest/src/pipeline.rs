@@ -86,10 +86,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
         let running = self.run(method, &caller, &parameters, deadline, log);
         let running = timeout_at(deadline, running).await;
         let (result, processing) = running.unwrap_or(Err(Failure::TimedOut))?;
-        Ok(Success {
-            result,
-            time: clock.time(processing),
-        })
+        Ok(Success { result, time: clock.time(processing) })
     }
 
     /// Finds the method of an address.
@@ -132,10 +129,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds {
-            depth: self.options.max_depth,
-            count: self.options.max_parameters,
-        }
+        Bounds { depth: self.options.max_depth, count: self.options.max_parameters }
     }
 
     /// Asks the credentials about what was presented.
@@ -149,14 +143,8 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
         let grant = grant.unwrap_or(Err(Failure::TimedOut))?;
         log.origin.granted(&grant);
         let credentials = &self.credentials;
-        let presentation = Presentation {
-            credentials,
-            presented,
-        };
-        Ok(Known {
-            presentation,
-            grant,
-        })
+        let presentation = Presentation { credentials, presented };
+        Ok(Known { presentation, grant })
     }
 
     /// Holds a credential to the rate limit.

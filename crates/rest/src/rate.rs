@@ -52,11 +52,7 @@ impl<C: Clock> Buckets<C> {
             self.limiter.shrink_to_fit();
         }
         let flows_over = self.limiter.check_key(credential).is_err();
-        if flows_over {
-            Err(Failure::RateLimited)
-        } else {
-            Ok(())
-        }
+        if flows_over { Err(Failure::RateLimited) } else { Ok(()) }
     }
 }
 
@@ -69,9 +65,7 @@ mod tests {
     use super::*;
 
     fn pours(buckets: &Buckets<FakeRelativeClock>, credential: &CredentialId) -> usize {
-        std::iter::repeat_with(|| buckets.pour(credential))
-            .take_while(Result::is_ok)
-            .count()
+        std::iter::repeat_with(|| buckets.pour(credential)).take_while(Result::is_ok).count()
     }
 
     #[test]

@@ -38,18 +38,13 @@ struct Check {
 
 impl Readiness {
     pub(crate) fn new() -> Self {
-        Self {
-            origin: Instant::now(),
-            last_call: AtomicU64::new(0),
-            last_check: Mutex::default(),
-        }
+        Self { origin: Instant::now(), last_call: AtomicU64::new(0), last_check: Mutex::default() }
     }
 
     /// Notes that a transaction of a call has ended well.
     pub(crate) fn note_success(&self) {
         let since = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_call
-            .store(since.saturating_add(1), Ordering::Relaxed);
+        self.last_call.store(since.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Returns whether the store answers.

@@ -76,11 +76,7 @@ pub(crate) enum NoRoomError {
 
 impl Pool {
     fn new(capacity: usize, error: NoRoomError) -> Self {
-        Self {
-            capacity,
-            error,
-            state: Mutex::default(),
-        }
+        Self { capacity, error, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,17 +90,9 @@ impl Pool {
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        let arriving = Arriving {
-            bytes: 0,
-            given_up: Arc::clone(&given_up),
-        };
+        let arriving = Arriving { bytes: 0, given_up: Arc::clone(&given_up) };
         state.arriving.insert(number, arriving);
-        Reservation {
-            pool: Arc::clone(self),
-            number,
-            given_up,
-            completed: 0,
-        }
+        Reservation { pool: Arc::clone(self), number, given_up, completed: 0 }
     }
 }
 

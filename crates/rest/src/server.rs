@@ -64,10 +64,7 @@ impl Server {
     /// Speaks TLS. A clone of `tls` may [reload](Tls::reload) its files while the server runs.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
-        Self {
-            tls: Some(tls),
-            ..self
-        }
+        Self { tls: Some(tls), ..self }
     }
 
     /// Returns the address listened at.
@@ -196,9 +193,7 @@ impl Acceptor {
                 if let Ok(permit) = Arc::clone(&self.shedding).try_acquire_owned() {
                     self.tasks.spawn(async move {
                         let _permit = permit;
-                        Refusal::OVERLOADED
-                            .send_after_request(accepted.stream)
-                            .await;
+                        Refusal::OVERLOADED.send_after_request(accepted.stream).await;
                     });
                 }
             }

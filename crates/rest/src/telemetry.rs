@@ -26,9 +26,8 @@ use crate::{CredentialId, ExternalMetric, Grant};
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The upper bounds of the histogram's buckets, in seconds.
-const BUCKETS: [f64; 12] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
-];
+const BUCKETS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// The labels of a call. Both labels come from closed sets: nothing that a caller sends becomes
 /// one.
@@ -135,9 +134,7 @@ impl Telemetry {
 
     /// Returns an id for a request: the one that it has, if that is fit for a log, or a new one.
     fn request_id(&self, given: Option<String>) -> String {
-        given
-            .filter(|id| is_fit(id))
-            .unwrap_or_else(|| self.ids.next())
+        given.filter(|id| is_fit(id)).unwrap_or_else(|| self.ids.next())
     }
 
     /// Returns all figures in the text format of `OpenMetrics`, which Prometheus reads.
@@ -204,10 +201,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) fn at(peer: Option<IpAddr>) -> Self {
-        Self {
-            peer,
-            ..Self::default()
-        }
+        Self { peer, ..Self::default() }
     }
 
     /// Records whose credentials were good.
@@ -228,11 +222,7 @@ pub(crate) struct Subject {
 impl Subject {
     /// Records what was asked for.
     pub(crate) fn asked(&mut self, removal: &Removal) {
-        *self = Self {
-            chat: removal.chat,
-            user: Some(removal.user),
-            entity: Some(removal.entity),
-        };
+        *self = Self { chat: removal.chat, user: Some(removal.user), entity: Some(removal.entity) };
     }
 
     /// Records the chat that was found.
@@ -308,14 +298,8 @@ impl<'a> RequestLog<'a> {
     fn count(&self, status: CallStatus<'_>, duration: Duration) {
         let (method, code) = (self.method, status.code());
         let telemetry = self.telemetry;
-        telemetry
-            .calls
-            .get_or_create(&Labels { method, code })
-            .inc();
-        telemetry
-            .durations
-            .get_or_create(&MethodLabel { method })
-            .observe(duration.as_secs_f64());
+        telemetry.calls.get_or_create(&Labels { method, code }).inc();
+        telemetry.durations.get_or_create(&MethodLabel { method }).observe(duration.as_secs_f64());
         if let Some(reason) = status.failure().and_then(Failure::shed_reason) {
             count(&telemetry.shed, reason);
         }

@@ -53,11 +53,7 @@ impl Tls {
     ) -> Result<Self, TlsError> {
         let (certificates, key) = (certificates.as_ref().to_owned(), key.as_ref().to_owned());
         let config = RwLock::new(load(&certificates, &key)?);
-        Ok(Self(Arc::new(Shared {
-            certificates,
-            key,
-            config,
-        })))
+        Ok(Self(Arc::new(Shared { certificates, key, config })))
     }
 
     /// Reads the files again. Handshakes from now on use their content; open connections go on.
@@ -67,11 +63,7 @@ impl Tls {
     /// certificate and key stay in use then.
     pub fn reload(&self) -> Result<(), TlsError> {
         let config = load(&self.0.certificates, &self.0.key)?;
-        let mut current = self
-            .0
-            .config
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.0.config.write().unwrap_or_else(PoisonError::into_inner);
         *current = config;
         Ok(())
     }
@@ -85,15 +77,9 @@ impl Tls {
 fn load(certificates: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = read(certificates, "certificates", |path| {
         let chain: Vec<_> = CertificateDer::pem_file_iter(path)?.collect::<Result<_, _>>()?;
-        if chain.is_empty() {
-            Err(pem::Error::NoItemsFound)
-        } else {
-            Ok(chain)
-        }
+        if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) }
     })?;
-    let key = read(key, "a private key", |path| {
-        PrivateKeyDer::from_pem_file(path)
-    })?;
+    let key = read(key, "a private key", |path| PrivateKeyDer::from_pem_file(path))?;
     configure(chain, key).map_err(|error| TlsError::Pair(error.into()))
 }
 

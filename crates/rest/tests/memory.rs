@@ -43,9 +43,7 @@ async fn stall(address: SocketAddr) -> TcpStream {
 
 /// Sends almost as much of a head as is read, and does not end it.
 async fn begin_head(address: SocketAddr) -> TcpStream {
-    let mut stream = TcpStream::connect(address)
-        .await
-        .expect("the server accepts");
+    let mut stream = TcpStream::connect(address).await.expect("the server accepts");
     let head = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}", "x".repeat(60 << 10));
     let sent = stream.write_all(head.as_bytes()).await;
     sent.expect("it is sent");
@@ -53,9 +51,7 @@ async fn begin_head(address: SocketAddr) -> TcpStream {
 }
 
 async fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address)
-        .await
-        .expect("the server accepts");
+    let mut stream = TcpStream::connect(address).await.expect("the server accepts");
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     let sent = stream.write_all(request.as_bytes()).await;
     sent.expect("it is sent");

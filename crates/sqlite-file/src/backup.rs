@@ -71,9 +71,7 @@ fn write(
 ) -> Result<(), StoreError> {
     // VACUUM INTO reads in one transaction, which holds up no writer, and leaves out free pages and
     // deleted rows.
-    connection
-        .execute("VACUUM INTO ?1", [uri(partial, "")])
-        .map_err(failed(COPY))?;
+    connection.execute("VACUUM INTO ?1", [uri(partial, "")]).map_err(failed(COPY))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let copy = Connection::open_with_flags(partial, flags).map_err(failed(COPY))?;
     schema.check_version(&copy).map_err(failed(COPY))??;
@@ -81,15 +79,12 @@ fn write(
     check(&copy)?;
     copy.close().map_err(|(_, error)| failed(COPY)(error))?;
     // VACUUM INTO does not promise to sync.
-    File::open(partial)
-        .and_then(|file| file.sync_all())
-        .map_err(unwritable)
+    File::open(partial).and_then(|file| file.sync_all()).map_err(unwritable)
 }
 
 fn check(copy: &Connection) -> Result<(), StoreError> {
-    let integrity: String = copy
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(failed(COPY))?;
+    let integrity: String =
+        copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed(COPY))?;
     let dangling = copy
         .prepare("PRAGMA foreign_key_check")
         .and_then(|mut check| check.exists([]))

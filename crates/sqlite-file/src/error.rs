@@ -39,10 +39,7 @@ pub fn corrupt(table: &str, key: impl fmt::Display, problem: impl Into<String>) 
 /// Checks whether an error means that another connection holds a lock.
 #[must_use]
 pub fn is_busy(error: &Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// SQLite's error in one line, with what to do about it.
@@ -65,10 +62,9 @@ impl fmt::Display for Cause {
                 f,
                 "SQLite cannot open it (code {code}): is its folder there, and can it be written?"
             ),
-            (ErrorCode::DiskFull, _) => write!(
-                f,
-                "the disk is full (code {code}): free some space and try again"
-            ),
+            (ErrorCode::DiskFull, _) => {
+                write!(f, "the disk is full (code {code}): free some space and try again")
+            }
             (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => write!(
                 f,
                 "{} (code {code}): the file is damaged, see docs/operating.md on how to restore a \
@@ -140,16 +136,10 @@ mod tests {
     #[test]
     fn outcome_of_a_commit_is_unknown_only_if_it_may_be_on_disk() {
         let kind = |code| commit_failed("commit")(error(code)).kind();
-        assert_eq!(
-            kind(ffi::SQLITE_IOERR_FSYNC),
-            StoreErrorKind::OutcomeUnknown
-        );
+        assert_eq!(kind(ffi::SQLITE_IOERR_FSYNC), StoreErrorKind::OutcomeUnknown);
         assert_eq!(kind(ffi::SQLITE_NOMEM), StoreErrorKind::OutcomeUnknown);
         assert_eq!(kind(ffi::SQLITE_FULL), StoreErrorKind::Unavailable);
-        assert_eq!(
-            kind(ffi::SQLITE_CONSTRAINT_FOREIGNKEY),
-            StoreErrorKind::Other
-        );
+        assert_eq!(kind(ffi::SQLITE_CONSTRAINT_FOREIGNKEY), StoreErrorKind::Other);
     }
 
     #[test]
@@ -169,10 +159,7 @@ mod tests {
                 ffi::SQLITE_CANTOPEN,
                 "SQLite cannot open it (code 14): is its folder there, and can it be written?",
             ),
-            (
-                ffi::SQLITE_FULL,
-                "the disk is full (code 13): free some space and try again",
-            ),
+            (ffi::SQLITE_FULL, "the disk is full (code 13): free some space and try again"),
         ] {
             assert_eq!(Cause(error(code)).to_string(), expected);
         }
@@ -188,10 +175,7 @@ mod tests {
             (ffi::SQLITE_CONSTRAINT, " (code 19)"),
         ] {
             let actual = Cause(error(code)).to_string();
-            assert!(
-                actual.ends_with(end) && !actual.starts_with(end),
-                "{actual}"
-            );
+            assert!(actual.ends_with(end) && !actual.starts_with(end), "{actual}");
         }
     }
 }

@@ -91,9 +91,7 @@ impl DatabaseFile {
     pub fn open_reader(&self, busy_timeout: Duration) -> Result<Connection, StoreError> {
         let reader = self.connect()?;
         set_busy_timeout(&reader, busy_timeout)?;
-        reader
-            .pragma_update(None, "query_only", true)
-            .map_err(failed(OPEN))?;
+        reader.pragma_update(None, "query_only", true).map_err(failed(OPEN))?;
         Ok(reader)
     }
 
@@ -156,10 +154,8 @@ impl DatabaseFile {
         self.verify()?;
         // Before the first statement, which would create the journal.
         if connection.is_readonly("main").map_err(failed(OPEN))? {
-            return Err(
-                StoreError::new(StoreErrorKind::Unavailable, "write the file")
-                    .with_source("it is read-only, and must be writable"),
-            );
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "write the file")
+                .with_source("it is read-only, and must be writable"));
         }
         configure(&connection)?;
         Ok(connection)
@@ -199,11 +195,10 @@ fn prepare(path: &Path, schema: &Schema, options: OpenOptions) -> Result<(), Sto
         FileKind::Empty | FileKind::Usable => Ok(()),
         FileKind::Newer(version) => Err(schema.newer(version)),
         FileKind::Foreign => Err(schema.foreign()),
-        FileKind::NotADatabase => Err(StoreError::new(
-            StoreErrorKind::Corrupt,
-            "read the file's header",
-        )
-        .with_source("not a SQLite database, or its header is damaged")),
+        FileKind::NotADatabase => {
+            Err(StoreError::new(StoreErrorKind::Corrupt, "read the file's header")
+                .with_source("not a SQLite database, or its header is damaged"))
+        }
     }
 }
 
@@ -246,9 +241,7 @@ pub fn configure(connection: &Connection) -> Result<(), StoreError> {
 /// Sets a busy timeout. SQLite counts it in milliseconds in an `int`: about 25 days at most.
 fn set_busy_timeout(connection: &Connection, timeout: Duration) -> Result<(), StoreError> {
     const LONGEST: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
-    connection
-        .busy_timeout(timeout.min(LONGEST))
-        .map_err(failed("set the busy timeout"))
+    connection.busy_timeout(timeout.min(LONGEST)).map_err(failed("set the busy timeout"))
 }
 
 /// Switches the journal to WAL, where readers and writers do not wait for each other.
@@ -295,10 +288,7 @@ mod tests {
     use super::*;
     use crate::schema::tests::NOTES;
 
-    const OPTIONS: OpenOptions = OpenOptions {
-        create: true,
-        lock_timeout: Duration::from_secs(5),
-    };
+    const OPTIONS: OpenOptions = OpenOptions { create: true, lock_timeout: Duration::from_secs(5) };
 
     #[cfg(unix)]
     #[test]
@@ -320,10 +310,7 @@ mod tests {
     #[test]
     fn lock_timeout_of_any_length_is_accepted() {
         let directory = tempfile::tempdir().unwrap();
-        let options = OpenOptions {
-            lock_timeout: Duration::MAX,
-            ..OPTIONS
-        };
+        let options = OpenOptions { lock_timeout: Duration::MAX, ..OPTIONS };
         let opened = DatabaseFile::open(&directory.path().join("notes.db"), &NOTES, options);
         assert!(opened.is_ok());
     }
@@ -343,9 +330,7 @@ mod tests {
         link("one.db");
         let (file, connection) = DatabaseFile::open(&path("link.db"), &NOTES, OPTIONS).unwrap();
         file.verify().unwrap();
-        connection
-            .execute("INSERT INTO notes VALUES ('x')", [])
-            .unwrap();
+        connection.execute("INSERT INTO notes VALUES ('x')", []).unwrap();
         assert!(file.wal_bytes() > 0);
 
         link("other.db");

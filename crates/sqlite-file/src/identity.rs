@@ -26,10 +26,7 @@ impl FileIdentity {
 impl From<&Metadata> for FileIdentity {
     fn from(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
+        Self { device: metadata.dev(), inode: metadata.ino() }
     }
 }
 

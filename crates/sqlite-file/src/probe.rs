@@ -46,11 +46,7 @@ pub(crate) fn probe(path: &Path, schema: &Schema) -> Result<FileKind, StoreError
     match header(path) {
         Ok(None) => Ok(FileKind::NotADatabase),
         Ok(Some((id, version))) if id == schema.application_id => {
-            Ok(if version > schema.latest() {
-                FileKind::Newer(version)
-            } else {
-                FileKind::Usable
-            })
+            Ok(if version > schema.latest() { FileKind::Newer(version) } else { FileKind::Usable })
         }
         Ok(_) => Ok(FileKind::Foreign),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
@@ -146,10 +142,7 @@ mod tests {
         }
         fs::remove_file(&file).unwrap();
         for (sql, expected) in [
-            (
-                "PRAGMA page_size = 512; CREATE TABLE t (x)",
-                FileKind::Foreign,
-            ),
+            ("PRAGMA page_size = 512; CREATE TABLE t (x)", FileKind::Foreign),
             ("PRAGMA application_id = 0x6e6f7465", FileKind::Usable),
             ("PRAGMA user_version = 2", FileKind::Newer(2)),
             ("PRAGMA user_version = -1", FileKind::Newer(u32::MAX)),

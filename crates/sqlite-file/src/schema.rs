@@ -70,9 +70,8 @@ impl Schema {
         &self,
         connection: &Connection,
     ) -> Result<Result<(), StoreError>, rusqlite::Error> {
-        let version: u32 = connection
-            .prepare_cached("PRAGMA user_version")?
-            .query_row([], |row| row.get(0))?;
+        let version: u32 =
+            connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
         Ok(match version.cmp(&self.latest()) {
             Ordering::Equal => Ok(()),
             Ordering::Greater => Err(self.newer(version)),
@@ -90,9 +89,8 @@ impl Schema {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
             .map_err(failed())?;
         let version = self.version(&transaction)?;
-        if let Some(migration) = usize::try_from(version)
-            .ok()
-            .and_then(|next| self.migrations.get(next))
+        if let Some(migration) =
+            usize::try_from(version).ok().and_then(|next| self.migrations.get(next))
         {
             transaction.execute_batch(migration).map_err(failed())?;
             if version == 0 {
@@ -183,9 +181,8 @@ pub(crate) mod tests {
             (0, latest, "", Err(foreign)),
             (7, latest, "CREATE TABLE t (x)", Err(foreign)),
         ] {
-            let actual = NOTES
-                .version(&database(id, version, table))
-                .map_err(|error| error.report());
+            let actual =
+                NOTES.version(&database(id, version, table)).map_err(|error| error.report());
             let expected = expected
                 .map_err(|because| format!("cannot use the database: unsupported: {because}"));
             assert_eq!(actual, expected, "{id} {version} {table}");
@@ -196,10 +193,7 @@ pub(crate) mod tests {
     fn version_of_an_open_database_must_stay_the_latest() {
         for (version, expected) in [
             (NOTES.latest(), None),
-            (
-                NOTES.latest() + 1,
-                Some("knows up to 1: use a newer program"),
-            ),
+            (NOTES.latest() + 1, Some("knows up to 1: use a newer program")),
             (0, Some("went back to version 0")),
         ] {
             let connection = database(NOTES.application_id, version, "");

@@ -64,15 +64,8 @@ impl Export {
             |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, String>(2)?));
         let sql = "SELECT id, active, kind FROM users ORDER BY id";
         let user = |(id, active, kind): (i64, bool, String)| {
-            let place = Place {
-                table: "users",
-                key: id,
-            };
-            Ok(User {
-                id: place.id("id", id)?,
-                active,
-                kind: place.user_kind(&kind)?,
-            })
+            let place = Place { table: "users", key: id };
+            Ok(User { id: place.id("id", id)?, active, kind: place.user_kind(&kind)? })
         };
         visit(&self.session, sql, columns, user, each)
     }
@@ -92,23 +85,16 @@ impl Export {
             .prepare("SELECT user FROM members WHERE chat = ?1 ORDER BY position")
             .map_err(failed(READ))?;
         let chat = |(id, owner): (i64, Option<i64>)| {
-            let place = Place {
-                table: "chats",
-                key: id,
-            };
-            let members = members
-                .query_map([id], |row| row.get::<_, i64>(0))
-                .map_err(failed(READ))?;
+            let place = Place { table: "chats", key: id };
+            let members =
+                members.query_map([id], |row| row.get::<_, i64>(0)).map_err(failed(READ))?;
             Ok(Chat {
                 id: place.id("id", id)?,
                 owner: owner.map(|owner| place.id("owner", owner)).transpose()?,
                 members: members
                     .map(|user| {
                         let user = user.map_err(failed(READ))?;
-                        let place = Place {
-                            table: "members",
-                            key: format_args!("({id}, {user})"),
-                        };
+                        let place = Place { table: "members", key: format_args!("({id}, {user})") };
                         place.id("user", user)
                     })
                     .collect::<Result<_, _>>()?,
@@ -135,10 +121,7 @@ impl Export {
         };
         let sql = "SELECT position, kind, entity, chat FROM links ORDER BY position";
         let link = |(position, kind, entity, chat): (i64, String, i64, i64)| {
-            let place = Place {
-                table: "links",
-                key: position,
-            };
+            let place = Place { table: "links", key: position };
             Ok(Link {
                 entity: place.entity(&kind, entity)?,
                 chat: place.id::<ChatId>("chat", chat)?,
@@ -158,25 +141,15 @@ impl Export {
         each: impl FnMut(AccessGrant) -> Result<(), E>,
     ) -> Result<(), E> {
         let columns = |row: &Row<'_>| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, i64>(2)?,
-            ))
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
         };
         // In the order of `EntityKind`, which is not that of the texts.
         let sql = "SELECT user, kind, entity FROM access ORDER BY user,
             CASE kind WHEN 'lead' THEN 0 WHEN 'deal' THEN 1 WHEN 'company' THEN 2 ELSE 3 END,
             entity";
         let access = |(user, kind, entity): (i64, String, i64)| {
-            let place = Place {
-                table: "access",
-                key: format_args!("({user}, {kind}, {entity})"),
-            };
-            Ok(AccessGrant {
-                user: place.id("user", user)?,
-                entity: place.entity(&kind, entity)?,
-            })
+            let place = Place { table: "access", key: format_args!("({user}, {kind}, {entity})") };
+            Ok(AccessGrant { user: place.id("user", user)?, entity: place.entity(&kind, entity)? })
         };
         visit(&self.session, sql, columns, access, each)
     }
@@ -193,14 +166,8 @@ impl Export {
         let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
         let sql = "SELECT user, chat FROM removers ORDER BY user, chat";
         let remover = |(user, chat): (i64, i64)| {
-            let place = Place {
-                table: "removers",
-                key: format_args!("({user}, {chat})"),
-            };
-            Ok(RemovalRight {
-                user: place.id("user", user)?,
-                chat: place.id("chat", chat)?,
-            })
+            let place = Place { table: "removers", key: format_args!("({user}, {chat})") };
+            Ok(RemovalRight { user: place.id("user", user)?, chat: place.id("chat", chat)? })
         };
         visit(&self.session, sql, columns, remover, each)
     }
@@ -219,10 +186,8 @@ impl Export {
 
     /// Reads everything into memory.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let mut snapshot = Snapshot {
-            messenger_installed: self.messenger_installed()?,
-            ..Snapshot::default()
-        };
+        let mut snapshot =
+            Snapshot { messenger_installed: self.messenger_installed()?, ..Snapshot::default() };
         self.users(push(&mut snapshot.users))?;
         self.chats(push(&mut snapshot.chats))?;
         self.links(push(&mut snapshot.links))?;
@@ -264,9 +229,7 @@ impl StoreCounts {
     pub(crate) fn read(connection: &Connection) -> Result<Self, StoreError> {
         let count = |table: &str| {
             connection
-                .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
-                    row.get::<_, i64>(0)
-                })
+                .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
                 .map(i64::unsigned_abs)
                 .map_err(failed("count what the store holds"))
         };

@@ -20,40 +20,18 @@ fn world() -> Snapshot {
     let chat = 8773.try_into().unwrap();
     let users = (2..=2000).map(user);
     Snapshot {
-        users: users
-            .clone()
-            .map(|id| User {
-                id,
-                active: true,
-                kind: UserKind::Human,
-            })
-            .collect(),
-        chats: vec![Chat {
-            id: chat,
-            owner: None,
-            members: users.collect(),
-        }],
+        users: users.clone().map(|id| User { id, active: true, kind: UserKind::Human }).collect(),
+        chats: vec![Chat { id: chat, owner: None, members: users.collect() }],
         links: vec![Link { entity, chat }],
-        access: vec![AccessGrant {
-            user: user(1),
-            entity,
-        }],
-        removers: vec![RemovalRight {
-            user: user(1),
-            chat,
-        }],
+        access: vec![AccessGrant { user: user(1), entity }],
+        removers: vec![RemovalRight { user: user(1), chat }],
         ..Snapshot::default()
     }
 }
 
 /// Limits the pages of the store's file; 1 keeps it from growing.
 async fn limit_pages(store: &Sqlite, pages: u32) {
-    store
-        .connection
-        .lock()
-        .await
-        .pragma_update(None, "max_page_count", pages)
-        .unwrap();
+    store.connection.lock().await.pragma_update(None, "max_page_count", pages).unwrap();
 }
 
 #[test]
@@ -84,18 +62,10 @@ fn on_a_full_disk_nothing_is_kept_and_later_all_goes_on() {
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(
-            error.kind(),
-            StoreErrorKind::Unavailable,
-            "{}",
-            error.report()
-        );
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", error.report());
         let dump = store.dump().await.unwrap();
         let count = usize::try_from(removed).unwrap();
-        assert_eq!(
-            (dump.removals.len(), dump.chats[0].members.len()),
-            (count, 1999 - count)
-        );
+        assert_eq!((dump.removals.len(), dump.chats[0].members.len()), (count, 1999 - count));
 
         limit_pages(&store, u32::MAX - 1).await;
         let retried = remove_user(&store, user(1), &removal(removed + 2)).await;
@@ -108,9 +78,7 @@ fn on_a_full_disk_nothing_is_kept_and_later_all_goes_on() {
 fn transaction_whose_write_failed_cannot_be_committed() {
     let directory = tempfile::tempdir().unwrap();
     block_on(async {
-        let store = Sqlite::open(directory.path().join("store.db"))
-            .await
-            .unwrap();
+        let store = Sqlite::open(directory.path().join("store.db")).await.unwrap();
         store.load(world()).await.unwrap();
         let change = |id| Change {
             chat: 8773.try_into().unwrap(),

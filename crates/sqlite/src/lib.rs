@@ -206,9 +206,7 @@ impl Sqlite {
     /// transaction or an export keeps pages from being copied into the file.
     #[must_use]
     pub fn wal_bytes(&self) -> u64 {
-        self.readers
-            .as_ref()
-            .map_or(0, |readers| readers.file().wal_bytes())
+        self.readers.as_ref().map_or(0, |readers| readers.file().wal_bytes())
     }
 
     async fn session(&self, purpose: Purpose) -> Result<Session, StoreError> {

@@ -113,11 +113,7 @@ impl Numbering {
                 coalesce((SELECT max(sequence) FROM removals), 0))
             FROM settings";
         let numbering = |row: &Row<'_>| {
-            Ok(Self {
-                epoch: row.get(0)?,
-                pruned_through: row.get(1)?,
-                last: row.get(2)?,
-            })
+            Ok(Self { epoch: row.get(0)?, pruned_through: row.get(1)?, last: row.get(2)? })
         };
         connection
             .prepare_cached(sql)
@@ -137,9 +133,8 @@ pub(crate) fn prune(connection: &Connection, before: u64) -> Result<(u64, bool),
     let before = i64::try_from(before).unwrap_or(i64::MAX);
     let sql = "SELECT max(sequence) FROM
         (SELECT sequence FROM removals WHERE sequence < ?1 ORDER BY sequence LIMIT ?2)";
-    let boundary: Option<i64> = connection
-        .query_row(sql, [before, CHUNK], |row| row.get(0))
-        .map_err(failed())?;
+    let boundary: Option<i64> =
+        connection.query_row(sql, [before, CHUNK], |row| row.get(0)).map_err(failed())?;
     let deleted = match boundary {
         Some(boundary) => connection
             .execute("DELETE FROM removals WHERE sequence <= ?1", [boundary])
@@ -150,15 +145,10 @@ pub(crate) fn prune(connection: &Connection, before: u64) -> Result<(u64, bool),
     let through = match boundary {
         Some(boundary) if more => boundary,
         // Numbers that were never given are not pruned: a record will have them.
-        _ => Numbering::read(connection)?
-            .last
-            .min(before.saturating_sub(1)),
+        _ => Numbering::read(connection)?.last.min(before.saturating_sub(1)),
     };
     connection
-        .execute(
-            "UPDATE settings SET pruned_through = ?1 WHERE pruned_through < ?1",
-            [through],
-        )
+        .execute("UPDATE settings SET pruned_through = ?1 WHERE pruned_through < ?1", [through])
         .map_err(failed())?;
     Ok((deleted.try_into().unwrap_or(u64::MAX), more))
 }
@@ -197,10 +187,7 @@ impl Columns {
     }
 
     fn entry(&self) -> Result<LogEntry, StoreError> {
-        let place = Place {
-            table: "removals",
-            key: self.sequence,
-        };
+        let place = Place { table: "removals", key: self.sequence };
         let recorded_at = self.recorded_at.as_deref();
         Ok(LogEntry {
             sequence: self.sequence.unsigned_abs(),
@@ -209,10 +196,7 @@ impl Columns {
                 user: place.id("user", self.user)?,
                 actor: place.id("actor", self.actor)?,
                 entity: place.entity(&self.kind, self.entity)?,
-                new_owner: self
-                    .new_owner
-                    .map(|user| place.id("new_owner", user))
-                    .transpose()?,
+                new_owner: self.new_owner.map(|user| place.id("new_owner", user)).transpose()?,
                 recorded_at: recorded_at
                     .map(|time| place.parse("recorded_at", time))
                     .transpose()?,

@@ -36,10 +36,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            lock_timeout: Duration::from_secs(5),
-            create: true,
-        }
+        Self { lock_timeout: Duration::from_secs(5), create: true }
     }
 }
 
@@ -47,10 +44,7 @@ impl Options {
     /// Sets the time after which an operation that waits for other transactions fails as
     /// *unavailable*; 5 s by default.
     pub const fn lock_timeout(self, lock_timeout: Duration) -> Self {
-        Self {
-            lock_timeout,
-            ..self
-        }
+        Self { lock_timeout, ..self }
     }
 
     /// Sets whether to create a store where there is no file, or an empty one; true by default. On
@@ -92,15 +86,10 @@ impl Options {
     }
 
     fn open_file(self, path: &Path) -> Result<Sqlite, StoreError> {
-        let options = OpenOptions {
-            create: self.create,
-            lock_timeout: self.lock_timeout,
-        };
+        let options = OpenOptions { create: self.create, lock_timeout: self.lock_timeout };
         let (file, connection) = DatabaseFile::open(path, &SCHEMA, options)?;
         // From here on a session waits asynchronously.
-        connection
-            .busy_timeout(Duration::ZERO)
-            .map_err(failed("set the busy timeout"))?;
+        connection.busy_timeout(Duration::ZERO).map_err(failed("set the busy timeout"))?;
         Ok(self.handle(connection, Some(Readers::new(file))))
     }
 
@@ -130,9 +119,8 @@ mod tests {
             let writer = session(Purpose::Writing).await.unwrap();
             let reader = session(Purpose::Reading).await.unwrap();
             for (session, setting, expected) in
-                [(&writer, "query_only", 0), (&reader, "query_only", 1)]
-                    .into_iter()
-                    .chain([&writer, &reader].into_iter().flat_map(|session| {
+                [(&writer, "query_only", 0), (&reader, "query_only", 1)].into_iter().chain(
+                    [&writer, &reader].into_iter().flat_map(|session| {
                         [
                             (session, "foreign_keys", 1),
                             (session, "synchronous", 2), // FULL
@@ -140,7 +128,8 @@ mod tests {
                             (session, "cell_size_check", 1),
                             (session, "journal_size_limit", 64 * 1024 * 1024),
                         ]
-                    }))
+                    }),
+                )
             {
                 let actual = session.pragma_query_value(None, setting, |row| row.get::<_, i64>(0));
                 assert_eq!(actual, Ok(expected), "{setting}");

@@ -31,11 +31,7 @@ pub(crate) struct Loan {
 
 impl Readers {
     pub(crate) fn new(file: DatabaseFile) -> Arc<Self> {
-        Arc::new(Self {
-            file,
-            permits: Arc::new(Semaphore::new(MOST)),
-            idle: Mutex::default(),
-        })
+        Arc::new(Self { file, permits: Arc::new(Semaphore::new(MOST)), idle: Mutex::default() })
     }
 
     pub(crate) const fn file(&self) -> &DatabaseFile {
@@ -44,10 +40,7 @@ impl Readers {
 
     /// Takes an idle connection or opens one, once fewer than the most are in use.
     pub(crate) async fn acquire(self: &Arc<Self>) -> Result<(Shared, Loan), StoreError> {
-        let loan = Loan {
-            _permit: self.permits.acquire_arc().await,
-            pool: Arc::clone(self),
-        };
+        let loan = Loan { _permit: self.permits.acquire_arc().await, pool: Arc::clone(self) };
         let idle = self.idle().pop();
         if let Some(connection) = idle {
             return Ok((connection, loan));

@@ -38,12 +38,8 @@ pub(crate) enum Purpose {
 
 /// The pauses between attempts to take the file's lock: SQLite does not notify when it becomes
 /// free.
-const PAUSES: [Duration; 4] = [
-    Duration::from_millis(1),
-    Duration::from_millis(2),
-    Duration::from_millis(5),
-    LONGEST_PAUSE,
-];
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(1), Duration::from_millis(2), Duration::from_millis(5), LONGEST_PAUSE];
 
 /// The longest of the pauses.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(10);
@@ -92,22 +88,17 @@ impl Session {
             // A database in memory has one connection only.
             _ => (Arc::clone(&store.connection), None),
         };
-        Ok(Self {
-            connection: connection.lock_arc().await,
-            loan,
-        })
+        Ok(Self { connection: connection.lock_arc().await, loan })
     }
 
     /// Commits. Waits for the disk if anything was written.
     pub(crate) fn commit(self) -> Result<(), StoreError> {
-        self.execute_batch("COMMIT")
-            .map_err(commit_failed("commit a transaction"))
+        self.execute_batch("COMMIT").map_err(commit_failed("commit a transaction"))
     }
 
     /// Rolls back.
     pub(crate) fn rollback(self) -> Result<(), StoreError> {
-        self.execute_batch("ROLLBACK")
-            .map_err(failed("roll back a transaction"))
+        self.execute_batch("ROLLBACK").map_err(failed("roll back a transaction"))
     }
 }
 
@@ -143,10 +134,7 @@ struct Wait {
 
 impl Wait {
     fn new(timeout: Duration) -> Self {
-        Self {
-            timeout,
-            deadline: Instant::now().checked_add(timeout),
-        }
+        Self { timeout, deadline: Instant::now().checked_add(timeout) }
     }
 
     /// Awaits a future until the deadline.
@@ -181,10 +169,7 @@ impl Wait {
                     return Ok((session, result));
                 }
             }
-            if self
-                .deadline
-                .is_some_and(|deadline| deadline <= Instant::now())
-            {
+            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 break;
             }
             Timer::after(PAUSES[attempt.min(PAUSES.len() - 1)]).await;
@@ -193,10 +178,8 @@ impl Wait {
     }
 
     fn expired(&self) -> StoreError {
-        let source = format!(
-            "another transaction held the store for longer than {:?}",
-            self.timeout
-        );
+        let source =
+            format!("another transaction held the store for longer than {:?}", self.timeout);
         StoreError::new(StoreErrorKind::Unavailable, BEGIN).with_source(source)
     }
 }
@@ -260,9 +243,7 @@ mod tests {
     fn reader_that_is_dropped_is_used_again() {
         let directory = tempfile::tempdir().unwrap();
         block_on(async {
-            let store = Sqlite::open(directory.path().join("store.db"))
-                .await
-                .unwrap();
+            let store = Sqlite::open(directory.path().join("store.db")).await.unwrap();
             let session = Session::begin(&store, Purpose::Reading).await.unwrap();
             session.pragma_update(None, "cache_size", 77).unwrap();
             drop(session);

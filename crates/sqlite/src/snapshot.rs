@@ -65,12 +65,7 @@ fn fill_links(connection: &Connection, links: &[Link]) -> rusqlite::Result<()> {
     let sql = "INSERT INTO links (position, kind, entity, chat) VALUES (?1, ?2, ?3, ?4)";
     let mut insert = connection.prepare(sql)?;
     for (position, Link { entity, chat }) in (1_i64..).zip(links) {
-        insert.execute(params![
-            position,
-            entity.kind.as_str(),
-            entity.id.get(),
-            chat.get()
-        ])?;
+        insert.execute(params![position, entity.kind.as_str(), entity.id.get(), chat.get()])?;
     }
     Ok(())
 }

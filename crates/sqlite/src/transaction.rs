@@ -68,18 +68,12 @@ mod sql {
 impl SqliteTransaction {
     /// Wraps a session for writing. `durable` says whether a commit waits for a disk.
     pub(crate) const fn writing(session: Session, durable: bool) -> Self {
-        Self {
-            session,
-            state: WriteState::Clean { durable },
-        }
+        Self { session, state: WriteState::Clean { durable } }
     }
 
     /// Wraps a session for reading.
     pub(crate) const fn reading(session: Session) -> Self {
-        Self {
-            session,
-            state: WriteState::ReadOnly,
-        }
+        Self { session, state: WriteState::ReadOnly }
     }
 
     /// Reads one row, if there is one.
@@ -89,10 +83,7 @@ impl SqliteTransaction {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Option<T>> {
-        self.session
-            .prepare_cached(sql)?
-            .query_row(params, read)
-            .optional()
+        self.session.prepare_cached(sql)?.query_row(params, read).optional()
     }
 
     /// Checks whether there is a row.
@@ -114,21 +105,11 @@ impl SqliteTransaction {
         if change.owner != OwnerChange::Unchanged {
             self.write(sql::SET_OWNER, params![chat, new_owner])?;
         }
-        let now = Timestamp::try_from(SystemTime::now())
-            .ok()
-            .map(|now| now.to_string());
+        let now = Timestamp::try_from(SystemTime::now()).ok().map(|now| now.to_string());
         let Entity { kind, id } = change.entity;
         self.write(
             sql::RECORD,
-            params![
-                chat,
-                user,
-                change.actor.get(),
-                kind.as_str(),
-                id.get(),
-                new_owner,
-                now
-            ],
+            params![chat, user, change.actor.get(), kind.as_str(), id.get(), new_owner, now],
         )?;
         Ok(true)
     }
@@ -181,18 +162,12 @@ impl ChatRepo for SqliteTransaction {
         chat: ChatId,
         leaving: UserId,
     ) -> Result<Option<UserId>, StoreError> {
-        self.one(sql::SUCCESSOR, [chat.get(), leaving.get()], |row| {
-            row.get(0)
-        })
-        .map_err(|error| failed(format!("find the next owner of chat {chat}"))(error))?
-        .map(|user| {
-            Place {
-                table: "members",
-                key: format_args!("({chat}, {user})"),
-            }
-            .id("user", user)
-        })
-        .transpose()
+        self.one(sql::SUCCESSOR, [chat.get(), leaving.get()], |row| row.get(0))
+            .map_err(|error| failed(format!("find the next owner of chat {chat}"))(error))?
+            .map(|user| {
+                Place { table: "members", key: format_args!("({chat}, {user})") }.id("user", user)
+            })
+            .transpose()
     }
 
     async fn remove_member(&mut self, change: &Change) -> Result<bool, StoreError> {
@@ -220,22 +195,14 @@ impl CrmRepo for SqliteTransaction {
         let params = params![entity.kind.as_str(), entity.id.get()];
         self.one(sql::LAST_CHAT, params, |row| row.get(0))
             .map_err(|error| failed(format!("find the last chat of {entity}"))(error))?
-            .map(|chat| {
-                Place {
-                    table: "links",
-                    key: entity,
-                }
-                .id("chat", chat)
-            })
+            .map(|chat| Place { table: "links", key: entity }.id("chat", chat))
             .transpose()
     }
 
     async fn is_linked(&mut self, chat: ChatId, entity: Entity) -> Result<bool, StoreError> {
-        self.any(
-            sql::LINK,
-            params![entity.kind.as_str(), entity.id.get(), chat.get()],
+        self.any(sql::LINK, params![entity.kind.as_str(), entity.id.get(), chat.get()]).map_err(
+            |error| failed(format!("check whether chat {chat} belongs to {entity}"))(error),
         )
-        .map_err(|error| failed(format!("check whether chat {chat} belongs to {entity}"))(error))
     }
 }
 
@@ -250,13 +217,9 @@ impl UserRepo for SqliteTransaction {
 
 impl Permissions for SqliteTransaction {
     async fn has_access(&mut self, actor: UserId, entity: Entity) -> Result<bool, StoreError> {
-        self.any(
-            sql::ACCESS,
-            params![actor.get(), entity.kind.as_str(), entity.id.get()],
+        self.any(sql::ACCESS, params![actor.get(), entity.kind.as_str(), entity.id.get()]).map_err(
+            |error| failed(format!("check whether user {actor} has access to {entity}"))(error),
         )
-        .map_err(|error| {
-            failed(format!("check whether user {actor} has access to {entity}"))(error)
-        })
     }
 
     async fn may_remove(
@@ -265,12 +228,9 @@ impl Permissions for SqliteTransaction {
         chat: ChatId,
         _entity: Entity,
     ) -> Result<bool, StoreError> {
-        self.any(sql::REMOVER, [actor.get(), chat.get()])
-            .map_err(|error| {
-                failed(format!(
-                    "check whether user {actor} may remove users from chat {chat}"
-                ))(error)
-            })
+        self.any(sql::REMOVER, [actor.get(), chat.get()]).map_err(|error| {
+            failed(format!("check whether user {actor} may remove users from chat {chat}"))(error)
+        })
     }
 }
 
@@ -287,12 +247,8 @@ mod tests {
         block_on(async {
             let store = Sqlite::open_in_memory().await.unwrap();
             let session = Session::begin(&store, Purpose::Reading).await.unwrap();
-            let mut statement = session
-                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-                .unwrap();
-            let steps = statement
-                .raw_query()
-                .mapped(|row| row.get::<_, String>("detail"));
+            let mut statement = session.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps = statement.raw_query().mapped(|row| row.get::<_, String>("detail"));
             steps.map(|step| step.unwrap() + "\n").collect()
         })
     }
@@ -312,19 +268,13 @@ mod tests {
         ] {
             let plan = plan(sql);
             assert!(plan.contains("SEARCH"), "{sql}\n{plan}");
-            assert!(
-                !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"),
-                "{sql}\n{plan}"
-            );
+            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
         }
     }
 
     #[test]
     fn the_plan_of_a_scan_says_so() {
         assert!(plan("SELECT 1 FROM members WHERE user = 1").contains("SCAN"));
-        assert!(
-            plan(sql::MESSENGER).contains("SCAN settings"),
-            "the one table of one row"
-        );
+        assert!(plan(sql::MESSENGER).contains("SCAN settings"), "the one table of one row");
     }
 }

@@ -29,10 +29,7 @@ impl<K: Display> Place<'_, K> {
 
     /// Reads an entity.
     pub(crate) fn entity(&self, kind: &str, id: i64) -> Result<Entity, StoreError> {
-        Ok(Entity {
-            kind: self.parse::<EntityKind>("kind", kind)?,
-            id: self.id("entity", id)?,
-        })
+        Ok(Entity { kind: self.parse::<EntityKind>("kind", kind)?, id: self.id("entity", id)? })
     }
 
     /// Reads a kind of user.

@@ -17,10 +17,7 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn new(export: Export) -> Self {
-        Self {
-            export,
-            store_error: RefCell::new(None),
-        }
+        Self { export, store_error: RefCell::new(None) }
     }
 
     /// Returns the error with which reading the store ended. The serializer's error says nothing then.
@@ -35,19 +32,15 @@ impl Document {
 
     /// Returns a list as it is read by a method of the export.
     fn list<'a, T>(&'a self, read: impl Fn(Each<'_, T>) -> Result<(), Stop> + 'a) -> List<'a, T> {
-        List {
-            document: self,
-            read: Box::new(read),
-        }
+        List { document: self, read: Box::new(read) }
     }
 }
 
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let export = &self.export;
-        let messenger_installed = export
-            .messenger_installed()
-            .map_err(|error| self.failed(error))?;
+        let messenger_installed =
+            export.messenger_installed().map_err(|error| self.failed(error))?;
         let mut document = serializer.serialize_struct("Snapshot", 7)?;
         document.serialize_field("messenger_installed", &messenger_installed)?;
         document.serialize_field("users", &self.list(|each| export.users(each)))?;

@@ -12,10 +12,7 @@ pub(super) fn raise_limit(max_connections: usize) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let mut limit = current;
     if current != maximum {
-        let raised = Rlimit {
-            current: maximum,
-            maximum,
-        };
+        let raised = Rlimit { current: maximum, maximum };
         match setrlimit(Resource::Nofile, raised) {
             Ok(()) => limit = maximum,
             Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),

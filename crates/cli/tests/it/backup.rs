@@ -74,10 +74,7 @@ fn backup_never_replaces_a_file() {
         }
     }
     assert_eq!(place.files(), before);
-    assert_eq!(
-        fs::read_to_string(place.path("notes.txt")).unwrap(),
-        "notes"
-    );
+    assert_eq!(fs::read_to_string(place.path("notes.txt")).unwrap(), "notes");
 }
 
 #[test]

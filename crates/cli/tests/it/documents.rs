@@ -55,9 +55,7 @@ fn an_export_is_laid_out_one_line_an_entry() {
 #[test]
 fn an_export_imports_to_the_same() {
     let place = Place::holding(WORLD);
-    place
-        .run("remove --actor 1 --entity deal:288 --user 7")
-        .succeeded();
+    place.run("remove --actor 1 --entity deal:288 --user 7").succeeded();
     let exported = place.export();
     let other = Place::holding(&exported);
     assert_eq!(other.export(), exported);
@@ -136,10 +134,7 @@ fn memory_of_export_does_not_grow_with_the_store() {
     let size = place.path("crm-chat.db").metadata().unwrap().len();
     let large = peak_of_export(&place);
     assert!(size > 3 * MORE as u64, "a store of {size} bytes");
-    assert!(
-        large < small + MORE,
-        "{large} bytes, and {small} for a small store"
-    );
+    assert!(large < small + MORE, "{large} bytes, and {small} for a small store");
 }
 
 #[test]
@@ -147,23 +142,14 @@ fn an_import_replaces_everything_and_tells_what() {
     let place = Place::holding(WORLD);
     let small = r#"{"users": [{"id": 3, "active": true}], "messenger_installed": false}"#;
     place.write("small.json", small);
-    let ran = place
-        .run("import --replace small.json")
-        .succeeded()
-        .answered("");
+    let ran = place.run("import --replace small.json").succeeded().answered("");
     let said = "imported 1 user, 0 chats with 0 members, 0 links and 0 log records into \
                 sqlite:crm-chat.db\n\
                 replaced 7 users, 2 chats with 6 members, 3 links and 0 log records\n";
     assert_eq!(ran.err, said);
     let content = place.content();
-    assert_eq!(
-        content["users"],
-        json!([{"id": 3, "active": true, "kind": "human"}])
-    );
-    assert_eq!(
-        (&content["messenger_installed"], &content["chats"]),
-        (&json!(false), &json!([]))
-    );
+    assert_eq!(content["users"], json!([{"id": 3, "active": true, "kind": "human"}]));
+    assert_eq!((&content["messenger_installed"], &content["chats"]), (&json!(false), &json!([])));
     place.feed("import --replace -", "{}").succeeded();
     assert_eq!(place.content()["messenger_installed"], Value::Bool(true));
 }
@@ -171,9 +157,7 @@ fn an_import_replaces_everything_and_tells_what() {
 #[test]
 fn import_into_a_store_that_is_not_empty_is_refused_without_replace() {
     let place = Place::holding(WORLD);
-    place
-        .run("remove --actor 1 --entity deal:288 --user 7")
-        .succeeded();
+    place.run("remove --actor 1 --entity deal:288 --user 7").succeeded();
     let before = place.export();
     for document in ["{}", WORLD] {
         let ran = place.feed("import", document).ended(1).answered("");
@@ -199,10 +183,7 @@ fn document_after(page: &str, text: &str) -> Value {
 #[test]
 fn sample_is_the_document_of_the_help_and_of_the_readme() {
     let sample = Place::empty();
-    sample
-        .run("import --sample")
-        .succeeded()
-        .said("imported 6 users, 1 chat with 4 members");
+    sample.run("import --sample").succeeded().said("imported 6 users, 1 chat with 4 members");
     let help = sample.run("import --help").succeeded().out;
     let readme = std::fs::read_to_string("../../README.md").unwrap();
     for (page, text) in [(help, "the sample:"), (readme, "let world: Snapshot")] {
@@ -210,10 +191,7 @@ fn sample_is_the_document_of_the_help_and_of_the_readme() {
         let shown = Place::holding(&document.to_string());
         assert_eq!(shown.content(), sample.content(), "{page}");
     }
-    sample
-        .run("import --sample -")
-        .ended(2)
-        .said("cannot be used with");
+    sample.run("import --sample -").ended(2).said("cannot be used with");
 }
 
 #[test]
@@ -264,15 +242,6 @@ fn a_message_stays_one_short_line_whatever_the_document_holds() {
     let place = Place::empty();
     let key = format!("a\\u001b[31m\\n{}", "long".repeat(1000));
     let ran = place.feed("import", format!("{{\"{key}\": 1}}")).ended(2);
-    assert_eq!(
-        ran.err.lines().count(),
-        2,
-        "the message and its hint: {}",
-        ran.err
-    );
-    assert!(
-        ran.err.chars().count() < 1000 && !ran.err.contains('\u{1b}'),
-        "{}",
-        ran.err
-    );
+    assert_eq!(ran.err.lines().count(), 2, "the message and its hint: {}", ran.err);
+    assert!(ran.err.chars().count() < 1000 && !ran.err.contains('\u{1b}'), "{}", ran.err);
 }

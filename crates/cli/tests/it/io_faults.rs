@@ -41,9 +41,7 @@ struct Change {
 fn removal_whose_system_calls_fail_is_answered_truly() {
     check(&Change {
         file: STORE,
-        command: &[
-            "remove", "--actor", "1", "--entity", "deal:288", "--user", "12",
-        ],
+        command: &["remove", "--actor", "1", "--entity", "deal:288", "--user", "12"],
         prepare: || Place::holding(WORLD),
         after: |place, _| {
             let dump = dump(&place.path(STORE));
@@ -152,10 +150,7 @@ fn check(change: &Change) {
         ("pread64", "nothing kept"),
         ("ftruncate", "success"),
     ] {
-        assert!(
-            seen.contains(&expected),
-            "not seen: {expected:?} in {seen:?}"
-        );
+        assert!(seen.contains(&expected), "not seen: {expected:?} in {seen:?}");
     }
 }
 
@@ -209,10 +204,7 @@ fn strace_is_installed() -> bool {
         .output()
         .is_ok_and(|output| output.status.success());
     let problem = "`strace` is not installed or must not trace";
-    assert!(
-        works || std::env::var("CI").as_deref() != Ok("true"),
-        "{problem}"
-    );
+    assert!(works || std::env::var("CI").as_deref() != Ok("true"), "{problem}");
     if !works {
         eprintln!("skipped: {problem}");
     }

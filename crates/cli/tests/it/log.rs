@@ -47,9 +47,7 @@ fn line_of_the_log_has_all_of_a_record_and_its_epoch() {
 fn epoch_lasts_until_a_document_is_imported() {
     let place = with_log(2);
     let first = epoch(&place);
-    place
-        .feed("edit", r#"{"add_user": {"id": 1, "active": true}}"#)
-        .succeeded();
+    place.feed("edit", r#"{"add_user": {"id": 1, "active": true}}"#).succeeded();
     assert_eq!(epoch(&place), first);
     assert_eq!(numbers(&place, &format!("--epoch {first} --after 1")), [2]);
 
@@ -91,10 +89,7 @@ fn pruning_keeps_the_numbers_and_a_follower_learns_what_it_missed() {
     let ran = place.run("log prune --before 4").succeeded().answered("");
     ran.said("pruned 3 log records");
     assert_eq!(numbers(&place, ""), [4, 5]);
-    assert_eq!(
-        numbers(&place, &format!("--epoch {epoch} --after 3")),
-        [4, 5]
-    );
+    assert_eq!(numbers(&place, &format!("--epoch {epoch} --after 3")), [4, 5]);
     assert_eq!(numbers(&place, "--after 4"), [5]);
     for after in [1, 2] {
         let ran = place.run(&format!("log --after {after}")).ended(1);
@@ -104,37 +99,21 @@ fn pruning_keeps_the_numbers_and_a_follower_learns_what_it_missed() {
         ));
     }
 
-    place
-        .run("log prune --before 4")
-        .said("pruned 0 log records")
-        .succeeded();
-    place
-        .run("log prune --before 100")
-        .said("pruned 2 log records")
-        .succeeded();
+    place.run("log prune --before 4").said("pruned 0 log records").succeeded();
+    place.run("log prune --before 100").said("pruned 2 log records").succeeded();
     assert_eq!(numbers(&place, "--after 5"), [] as [u64; 0]);
     place.run("log --after 4").ended(1).said("are gone");
-    place
-        .run("log --after 6")
-        .ended(1)
-        .said("there is no record 6");
+    place.run("log --after 6").ended(1).said("there is no record 6");
 }
 
 #[test]
 fn numbers_go_on_after_all_records_were_pruned() {
     let place = Place::holding(WORLD);
     for user in [12, 7] {
-        place
-            .run(&format!("remove --actor 1 --entity deal:288 --user {user}"))
-            .succeeded();
+        place.run(&format!("remove --actor 1 --entity deal:288 --user {user}")).succeeded();
     }
-    place
-        .run("log prune --before 3")
-        .said("pruned 2")
-        .succeeded();
-    place
-        .run("remove --actor 1 --entity deal:288 --user 15")
-        .succeeded();
+    place.run("log prune --before 3").said("pruned 2").succeeded();
+    place.run("remove --actor 1 --entity deal:288 --user 15").succeeded();
     assert_eq!(numbers(&place, "--after 2"), [3]);
 }
 

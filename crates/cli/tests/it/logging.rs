@@ -18,30 +18,18 @@ const DELETE: &str = "imopenlines.crm.chat.user.delete";
 fn assert_removals_are_answered(place: &Place, serving: Serving, secret: &str) {
     let mut connection = Connection::open(&serving.address).unwrap();
     let body = json!({"CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": 288, "USER_ID": 7});
-    let (status, answer) = connection
-        .post(&format!("/rest/1/{secret}/{DELETE}"), &body)
-        .unwrap();
+    let (status, answer) = connection.post(&format!("/rest/1/{secret}/{DELETE}"), &body).unwrap();
     assert_eq!((status, &answer["result"]), (200, &json!(8773)), "{answer}");
 
     let command = |user| format!("{DELETE}?CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID={user}");
     let body = json!({"cmd": {"a": command(12), "b": command(15)}});
-    let (status, answer) = connection
-        .post(&format!("/rest/1/{secret}/batch"), &body)
-        .unwrap();
+    let (status, answer) = connection.post(&format!("/rest/1/{secret}/batch"), &body).unwrap();
     let results = &answer["result"]["result"];
-    assert_eq!(
-        (status, results),
-        (200, &json!({"a": 8773, "b": 8773})),
-        "{answer}"
-    );
+    assert_eq!((status, results), (200, &json!({"a": 8773, "b": 8773})), "{answer}");
 
     drop(connection);
     assert_eq!(serving.stop().code(), Some(0));
-    let removed: Vec<_> = place
-        .log()
-        .iter()
-        .map(|record| record["user"].clone())
-        .collect();
+    let removed: Vec<_> = place.log().iter().map(|record| record["user"].clone()).collect();
     assert_eq!(removed, [7, 12, 15]);
 }
 
@@ -76,18 +64,15 @@ fn calls_are_answered_while_the_log_is_not_read_and_lost_lines_are_counted() {
 
     let mut connection = Connection::open(&serving.address).unwrap();
     for _ in 0..CALLS {
-        let (status, answer) = connection
-            .post(&format!("/rest/1/{secret}/server.time"), &json!({}))
-            .unwrap();
+        let (status, answer) =
+            connection.post(&format!("/rest/1/{secret}/server.time"), &json!({})).unwrap();
         assert_eq!(status, 200, "{answer}");
     }
     assert_eq!(connection.get("/healthz").unwrap().0, 200);
 
     let batch = json!({"cmd": vec!["server.time"; 50]});
     for _ in 0..BATCHES {
-        let (status, answer) = connection
-            .post(&format!("/rest/1/{secret}/batch"), &batch)
-            .unwrap();
+        let (status, answer) = connection.post(&format!("/rest/1/{secret}/batch"), &batch).unwrap();
         assert_eq!(status, 200, "{answer}");
     }
 

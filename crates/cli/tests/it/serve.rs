@@ -20,21 +20,10 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
         let place = Place::holding(WORLD);
         let secret = secret(&place, 1);
         let serving = Serving::in_place(&place);
-        let path = serving
-            .curl
-            .split('\'')
-            .nth(1)
-            .and_then(|url| url.split_once("/rest/"));
-        let path = path
-            .unwrap_or_else(|| panic!("no address in {:?}", serving.curl))
-            .1;
-        let path = format!("/rest/{path}")
-            .replace("USER", "1")
-            .replace("SECRET", &secret);
-        let filled = serving
-            .curl
-            .replace("=DEAL", "=288")
-            .replace("=MEMBER", "=7");
+        let path = serving.curl.split('\'').nth(1).and_then(|url| url.split_once("/rest/"));
+        let path = path.unwrap_or_else(|| panic!("no address in {:?}", serving.curl)).1;
+        let path = format!("/rest/{path}").replace("USER", "1").replace("SECRET", &secret);
+        let filled = serving.curl.replace("=DEAL", "=288").replace("=MEMBER", "=7");
         let parameters = parameters(&filled);
         assert_eq!(parameters.len(), 3, "{}", serving.curl);
 
@@ -46,10 +35,7 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
         serving.signal(signal);
         assert_eq!(serving.wait().code(), Some(0));
         let log = fs::read_to_string(place.path(LOG)).unwrap();
-        assert!(
-            log.contains("code=\"OK\"") && log.contains("stopped"),
-            "{log}"
-        );
+        assert!(log.contains("code=\"OK\"") && log.contains("stopped"), "{log}");
         assert!(!log.contains(&secret), "{log}");
     }
 }
@@ -70,10 +56,7 @@ fn first_steps_of_the_readme_work_as_written() {
     let (steps, _) = steps.split_once("```").unwrap();
     let (_, curl) = steps.split_once("curl ").unwrap();
     let curl = curl.replace("\\\n", "");
-    assert!(
-        steps.contains("SECRET=$(crm-chat webhook add --user 1)\n"),
-        "{steps}"
-    );
+    assert!(steps.contains("SECRET=$(crm-chat webhook add --user 1)\n"), "{steps}");
     assert!(steps.contains("\ncrm-chat serve &\n"), "{steps}");
 
     let place = Place::empty();
@@ -83,9 +66,7 @@ fn first_steps_of_the_readme_work_as_written() {
     let path = curl.split('"').nth(1).unwrap().replace("$SECRET", &secret);
     let path = path.strip_prefix("http://127.0.0.1:8080").unwrap();
     let mut connection = Connection::open(&serving.address).unwrap();
-    let (status, answer) = connection
-        .post(path, &Value::from(parameters(&curl)))
-        .unwrap();
+    let (status, answer) = connection.post(path, &Value::from(parameters(&curl))).unwrap();
     assert_eq!((status, &answer["result"]), (200, &json!(8773)), "{answer}");
 }
 
@@ -102,20 +83,14 @@ fn a_server_that_cannot_start_says_why() {
         .ended(3)
         .said("`crm-chat webhook add` creates the file");
     secret(&place, 1);
-    place
-        .run("serve --listen 192.0.2.1:80")
-        .ended(2)
-        .said("cannot listen at `192.0.2.1:80`");
+    place.run("serve --listen 192.0.2.1:80").ended(2).said("cannot listen at `192.0.2.1:80`");
     for address in ["nowhere", "18171", ":80", "127.0.0.1:", "127.0.0.1:http"] {
         place
             .run(&format!("serve --listen {address}"))
             .ended(2)
             .said("an address is HOST:PORT, such as `127.0.0.1:8080`");
     }
-    place
-        .run("serve --tls-cert a.pem")
-        .ended(2)
-        .said("--tls-key");
+    place.run("serve --tls-cert a.pem").ended(2).said("--tls-key");
     place
         .run("serve --tls-cert a.pem --tls-key b.pem")
         .ended(2)
@@ -153,10 +128,7 @@ fn hangup_does_not_end_the_server() {
     let serving = Serving::in_place(&place);
     serving.signal("-HUP");
     logged(&place, "nothing to reload");
-    let (status, _) = Connection::open(&serving.address)
-        .unwrap()
-        .get("/healthz")
-        .unwrap();
+    let (status, _) = Connection::open(&serving.address).unwrap().get("/healthz").unwrap();
     assert_eq!(status, 200);
     assert_eq!(serving.stop().code(), Some(0));
 }
@@ -190,11 +162,7 @@ fn plain_http_on_a_public_address_is_warned_about() {
     const WARNING: &str = "secrets are sent in plain text over the network";
     let place = Place::holding(WORLD);
     secret(&place, 1);
-    for (address, warned) in [
-        ("0.0.0.0:0", true),
-        ("[::1]:0", false),
-        ("127.0.0.1:0", false),
-    ] {
+    for (address, warned) in [("0.0.0.0:0", true), ("[::1]:0", false), ("127.0.0.1:0", false)] {
         let log = File::create(place.path(LOG)).unwrap();
         let serving = Serving::start(place.program(["serve", "--listen", address]), log);
         assert_eq!(serving.stop().code(), Some(0));
@@ -237,10 +205,7 @@ fn log_level_decides_what_is_logged() {
         let log = fs::read_to_string(place.path(LOG)).unwrap();
         assert_eq!(log.contains("server.time"), logged, "{options}: {log}");
     }
-    place
-        .run("serve --log-level loud")
-        .ended(2)
-        .said("error, warn, info, debug");
+    place.run("serve --log-level loud").ended(2).said("error, warn, info, debug");
 }
 
 #[test]
@@ -258,10 +223,7 @@ fn forwarded_address_is_logged_only_if_it_is_trusted() {
         drop(connection);
         assert_eq!(serving.stop().code(), Some(0));
         let log = fs::read_to_string(place.path(LOG)).unwrap();
-        assert!(
-            log.contains(&format!("peer={expected}")),
-            "{options}: {log}"
-        );
+        assert!(log.contains(&format!("peer={expected}")), "{options}: {log}");
     }
 }
 
@@ -316,9 +278,7 @@ fn soft_limit_of_open_files_is_raised_to_the_hard_one() {
     secret(&place, 1);
     let serving = with_open_files(&place, 128, None);
     let limits = fs::read_to_string(format!("/proc/{}/limits", serving.child.id())).unwrap();
-    let line = limits
-        .lines()
-        .find(|line| line.starts_with("Max open files"));
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
     let limits: Vec<_> = line.unwrap().split_whitespace().skip(3).take(2).collect();
     assert_ne!(limits[0], "128");
     assert_eq!(limits[0], limits[1]);
@@ -378,9 +338,5 @@ fn memory_stays_bounded_whatever_is_sent() {
     });
     // All that was sent is twelve times as much as what each sender may have there at a time.
     let bound = SENDERS * 6 * BODY;
-    assert!(
-        peak(&serving) < bound,
-        "{} bytes, more than {bound}",
-        peak(&serving)
-    );
+    assert!(peak(&serving) < bound, "{} bytes, more than {bound}", peak(&serving));
 }

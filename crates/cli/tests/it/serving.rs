@@ -39,11 +39,7 @@ impl Serving {
         let log = File::create(place.path(LOG)).unwrap();
         let options = options.split_whitespace();
         Self::start(
-            place.program(
-                ["serve", "--listen", "127.0.0.1:0"]
-                    .into_iter()
-                    .chain(options),
-            ),
+            place.program(["serve", "--listen", "127.0.0.1:0"].into_iter().chain(options)),
             log,
         )
     }
@@ -60,23 +56,13 @@ impl Serving {
         let [mut first, mut curl] = [String::new(), String::new()];
         out.read_line(&mut first).unwrap();
         out.read_line(&mut curl).unwrap();
-        let address = first
-            .trim()
-            .rsplit_once('/')
-            .map(|(_, address)| address.to_owned());
+        let address = first.trim().rsplit_once('/').map(|(_, address)| address.to_owned());
         let address = address.unwrap_or_else(|| panic!("no address in {first:?}"));
-        Self {
-            child,
-            _out: out,
-            address,
-            curl,
-        }
+        Self { child, _out: out, address, curl }
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(status.unwrap().success());
     }
 
@@ -127,10 +113,7 @@ impl Connection {
             "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
              content-length: {length}\r\n\r\n{body}"
         ))?;
-        Ok((
-            status,
-            serde_json::from_slice(&answer).unwrap_or(Value::Null),
-        ))
+        Ok((status, serde_json::from_slice(&answer).unwrap_or(Value::Null)))
     }
 
     pub(crate) fn get(&mut self, path: &str) -> io::Result<(u16, String)> {
@@ -143,10 +126,7 @@ impl Connection {
         self.0.get_mut().write_all(request.as_bytes())?;
         let mut line = String::new();
         self.0.read_line(&mut line)?;
-        let status = line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or(io::ErrorKind::UnexpectedEof)?;
         let mut length = 0;
         while line.trim() != "" {
@@ -164,12 +144,7 @@ impl Connection {
 
 /// Issues a webhook for a user and returns its secret.
 pub(crate) fn secret(place: &Place, user: i64) -> String {
-    place
-        .run(&format!("webhook add --user {user}"))
-        .succeeded()
-        .out
-        .trim()
-        .to_owned()
+    place.run(&format!("webhook add --user {user}")).succeeded().out.trim().to_owned()
 }
 
 /// Waits until a server's log holds a text, and returns the log.

@@ -34,10 +34,8 @@ const CALLS: usize = 12;
 
 /// Chats without owners: whose chat it was is nothing that an answer tells.
 fn small_world() -> Snapshot {
-    let users: Vec<_> = (1..=AUDITOR)
-        .chain(20..30)
-        .map(|id| json!({"id": id, "active": true}))
-        .collect();
+    let users: Vec<_> =
+        (1..=AUDITOR).chain(20..30).map(|id| json!({"id": id, "active": true})).collect();
     let deal = json!({"type": "deal", "id": 1});
     let lead = json!({"type": "lead", "id": 2});
     let company = json!({"type": "company", "id": 9});
@@ -75,10 +73,8 @@ struct Draw(u64);
 
 impl Draw {
     fn below(&mut self, end: i64) -> i64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         i64::try_from((self.0 >> 33) % end.unsigned_abs()).unwrap()
     }
 
@@ -101,10 +97,7 @@ impl Draw {
         let chat = ChatId::new(10 + self.below(2)).unwrap();
         let user = UserId::new(20 + self.below(10)).unwrap();
         let entity: Entity = "deal:1".parse().unwrap();
-        let remover = RemovalRight {
-            user: UserId::new(2).unwrap(),
-            chat,
-        };
+        let remover = RemovalRight { user: UserId::new(2).unwrap(), chat };
         match self.below(14) {
             0 => Edit::Leave { chat, user },
             1 => Edit::DeactivateUser { user },
@@ -154,20 +147,13 @@ fn understand(actor: UserId, removal: &Removal, status: u16, body: &Value) -> Me
 
 fn refusal(actor: UserId, removal: &Removal, body: &Value) -> Refusal {
     let &Removal { entity, user, .. } = removal;
-    let of_a_chat = [10, 11]
-        .map(|id| ChatId::new(id).unwrap())
-        .into_iter()
-        .flat_map(|chat| {
-            [
-                Refusal::ChatNotInCrm { chat, entity },
-                Refusal::RemovalDenied {
-                    actor,
-                    chat,
-                    entity,
-                },
-                Refusal::NotAMember { user, chat },
-            ]
-        });
+    let of_a_chat = [10, 11].map(|id| ChatId::new(id).unwrap()).into_iter().flat_map(|chat| {
+        [
+            Refusal::ChatNotInCrm { chat, entity },
+            Refusal::RemovalDenied { actor, chat, entity },
+            Refusal::NotAMember { user, chat },
+        ]
+    });
     let mut refusals = of_a_chat.chain([
         Refusal::AccessDenied { actor, entity },
         Refusal::UserNotActive { user },
@@ -176,9 +162,7 @@ fn refusal(actor: UserId, removal: &Removal, body: &Value) -> Refusal {
     let said = |refusal: &Refusal| {
         body["error"] == refusal.code() && body["error_description"] == refusal.to_string()
     };
-    refusals
-        .find(said)
-        .unwrap_or_else(|| panic!("what is {body}?"))
+    refusals.find(said).unwrap_or_else(|| panic!("what is {body}?"))
 }
 
 /// Asks for a removal, by itself or as the only command of a batch.
@@ -238,12 +222,7 @@ impl Recording {
     }
 
     fn push(&self, began: u64, ended: Option<u64>, operation: Operation, ending: Ending) {
-        self.events.lock().unwrap().push(Event {
-            operation,
-            began,
-            ended,
-            ending,
-        });
+        self.events.lock().unwrap().push(Event { operation, began, ended, ending });
     }
 
     /// Records an answer as that to two removals in one transaction: the probe and the removal. A
@@ -258,10 +237,9 @@ impl Recording {
                 vec![probe(caller), call],
                 Ending::Responded(Response::Answers(vec![active, answer])),
             ),
-            Meaning::Inactive => (
-                vec![probe(caller)],
-                Ending::Responded(Response::Answers(vec![inactive])),
-            ),
+            Meaning::Inactive => {
+                (vec![probe(caller)], Ending::Responded(Response::Answers(vec![inactive])))
+            }
             Meaning::InvalidSecret => (vec![call], Ending::Failed(StoreErrorKind::Unavailable)),
             Meaning::Failed(kind) => (vec![call], Ending::Failed(kind)),
         };

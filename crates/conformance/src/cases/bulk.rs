@@ -48,10 +48,7 @@ pub fn k2_same_request_twice<H: Harness>(lab: &Lab<H>) {
     let accepting = removal(7).if_absent(IfAbsent::Accept);
     let batch = [removal(7), removal(7), accepting].map(|removal| (user(1), removal));
     let answers = subject.remove_all(&batch);
-    let gone = Refusal::NotAMember {
-        user: user(7),
-        chat: chat(8773),
-    };
+    let gone = Refusal::NotAMember { user: user(7), chat: chat(8773) };
     let absent = Outcome::AlreadyAbsent { chat: chat(8773) };
     let expected = vec![Ok(Outcome::Removed(first)), Err(gone), Ok(absent)];
     subject.same("the answers", &Ok(expected), &answers);

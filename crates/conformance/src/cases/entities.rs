@@ -17,23 +17,16 @@ pub use edits::{e6_deleted_chat_leaves_nothing, e6_edits_do_what_they_say};
 pub fn e1_named_entity_decides<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
     let company = entity("company:6");
-    let denied = Refusal::AccessDenied {
-        actor: user(1),
-        entity: company,
-    };
-    for named in [
-        Removal::new(company, user(12)),
-        Removal::new(company, user(12)).in_chat(chat(8773)),
-    ] {
+    let denied = Refusal::AccessDenied { actor: user(1), entity: company };
+    for named in
+        [Removal::new(company, user(12)), Removal::new(company, user(12)).in_chat(chat(8773))]
+    {
         subject.refuses(user(1), &named, denied);
     }
     let through_deal = change(12, OwnerChange::Unchanged);
     subject.removes(&removal(12), &through_deal);
 
-    subject.edit(&Edit::GrantAccess(AccessGrant {
-        user: user(1),
-        entity: company,
-    }));
+    subject.edit(&Edit::GrantAccess(AccessGrant { user: user(1), entity: company }));
     let mut through_company = change(13, OwnerChange::Unchanged);
     through_company.entity = company;
     subject.removes(&Removal::new(company, user(13)), &through_company);
@@ -42,10 +35,7 @@ pub fn e1_named_entity_decides<H: Harness>(lab: &Lab<H>) {
 /// E2: entity with several chats, re-linked order: the newest link is the last chat.
 pub fn e2_newest_link_is_last<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
-    let to = |id| Link {
-        entity: entity("deal:288"),
-        chat: chat(id),
-    };
+    let to = |id| Link { entity: entity("deal:288"), chat: chat(id) };
     is_last(&subject, 8773);
     let steps = [
         (Edit::Link(to(8800)), 8800),
@@ -62,27 +52,15 @@ pub fn e2_newest_link_is_last<H: Harness>(lab: &Lab<H>) {
         subject.edit(&edit);
         is_last(&subject, last);
     }
-    let made = subject
-        .dump()
-        .links
-        .into_iter()
-        .filter(|link| link.entity == entity("deal:288"));
-    subject.same(
-        "the links in their order",
-        &vec![to(8773), to(8800)],
-        &made.collect(),
-    );
+    let made = subject.dump().links.into_iter().filter(|link| link.entity == entity("deal:288"));
+    subject.same("the links in their order", &vec![to(8773), to(8800)], &made.collect());
 }
 
 fn is_last<H: Harness>(subject: &Subject<'_, H>, last: i64) {
     // No member of any chat: the answer names the chat, and nothing changes.
     let asked = removal(3).if_absent(IfAbsent::Accept);
     let expected = if last == 12 {
-        Err(Refusal::RemovalDenied {
-            actor: user(1),
-            chat: chat(12),
-            entity: entity("deal:288"),
-        })
+        Err(Refusal::RemovalDenied { actor: user(1), chat: chat(12), entity: entity("deal:288") })
     } else {
         Ok(Outcome::AlreadyAbsent { chat: chat(last) })
     };
@@ -105,17 +83,11 @@ pub fn e3_no_chat<H: Harness>(lab: &Lab<H>) {
 pub fn e4_chat_elsewhere<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
     for elsewhere in [9000, 12, 404] {
-        let refusal = Refusal::ChatNotInCrm {
-            chat: chat(elsewhere),
-            entity: entity("deal:288"),
-        };
+        let refusal = Refusal::ChatNotInCrm { chat: chat(elsewhere), entity: entity("deal:288") };
         subject.refuses(user(1), &removal(12).in_chat(chat(elsewhere)), refusal);
     }
     subject.edit(&Edit::DeleteChat { chat: chat(8773) });
-    let deleted = Refusal::ChatNotInCrm {
-        chat: chat(8773),
-        entity: entity("deal:288"),
-    };
+    let deleted = Refusal::ChatNotInCrm { chat: chat(8773), entity: entity("deal:288") };
     subject.refuses(user(1), &removal(12).in_chat(chat(8773)), deleted);
 }
 
@@ -146,11 +118,7 @@ pub fn e6_earlier_rule_decides<H: Harness>(lab: &Lab<H>) {
 fn decides<H: Harness>(subject: &Subject<'_, H>, rule: Rule, request: &Request) {
     let expected = answer_of(rule);
     let explanation = subject.explain(subject.store(), user(1), request);
-    subject.same(
-        "what decides",
-        &Some((rule, expected)),
-        &explanation.deciding(),
-    );
+    subject.same("what decides", &Some((rule, expected)), &explanation.deciding());
     match request.parse() {
         Ok(removal) => subject.answers(user(1), &removal, expected),
         Err(refusal) => subject.same("the refusal", &expected, &Err(refusal)),
@@ -196,19 +164,9 @@ fn answer_of(rule: Rule) -> Answer {
         Rule::Messenger => Refusal::MessengerNotInstalled,
         Rule::Access => Refusal::AccessDenied { actor, entity },
         Rule::Chat => return Ok(Outcome::NoChat),
-        Rule::Link => Refusal::ChatNotInCrm {
-            chat: chat(9000),
-            entity,
-        },
-        Rule::Permission => Refusal::RemovalDenied {
-            actor,
-            chat: chat(8773),
-            entity,
-        },
+        Rule::Link => Refusal::ChatNotInCrm { chat: chat(9000), entity },
+        Rule::Permission => Refusal::RemovalDenied { actor, chat: chat(8773), entity },
         Rule::ActiveUser => Refusal::UserNotActive { user: user(12) },
-        Rule::Member => Refusal::NotAMember {
-            user: user(12),
-            chat: chat(8773),
-        },
+        Rule::Member => Refusal::NotAMember { user: user(12), chat: chat(8773) },
     })
 }

@@ -2,8 +2,8 @@
 
 use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User, UserKind};
 use crm_chat_domain::{
-    Argument, Change, Edit, Entity, EntityKind, Input, OwnerChange, Refusal, Removal, RemovalRecord,
-    Request, Snapshot,
+    Argument, Change, Edit, Entity, EntityKind, Input, OwnerChange, Refusal, Removal,
+    RemovalRecord, Request, Snapshot,
 };
 
 use crate::fixtures::{after, change, chat, entity, office, removal, user};
@@ -36,10 +36,7 @@ pub fn d1_ids_are_exact<H: Harness>(lab: &Lab<H>) {
     for (place, &id) in EDGES.iter().enumerate() {
         let next = EDGES[(place + 1) % EDGES.len()];
         let deal = deal(id);
-        let denied = Refusal::AccessDenied {
-            actor: user(next),
-            entity: deal,
-        };
+        let denied = Refusal::AccessDenied { actor: user(next), entity: deal };
         subject.refuses(user(next), &Removal::new(deal, user(id)), denied);
         let change = Change {
             chat: chat(id),
@@ -120,32 +117,19 @@ fn of_kind(kind: EntityKind, id: i64) -> Entity {
 }
 
 fn human(id: i64) -> User {
-    User {
-        id: user(id),
-        active: true,
-        kind: UserKind::Human,
-    }
+    User { id: user(id), active: true, kind: UserKind::Human }
 }
 
 fn link(entity: Entity, id: i64) -> Link {
-    Link {
-        entity,
-        chat: chat(id),
-    }
+    Link { entity, chat: chat(id) }
 }
 
 fn access(id: i64, entity: Entity) -> AccessGrant {
-    AccessGrant {
-        user: user(id),
-        entity,
-    }
+    AccessGrant { user: user(id), entity }
 }
 
 fn remover(id: i64, from: i64) -> RemovalRight {
-    RemovalRight {
-        user: user(id),
-        chat: chat(from),
-    }
+    RemovalRight { user: user(id), chat: chat(from) }
 }
 
 /// D1: a dump of what was loaded equals it, sorted; links, members and records keep their order, records their times, and
@@ -156,18 +140,11 @@ pub fn d1_dump_equals_what_was_loaded<H: Harness>(lab: &Lab<H>) {
     shuffled.chats.reverse();
     shuffled.access.reverse();
     shuffled.removers.reverse();
-    let without_messenger = Snapshot {
-        messenger_installed: false,
-        ..Snapshot::default()
-    };
+    let without_messenger = Snapshot { messenger_installed: false, ..Snapshot::default() };
     lab.open(&shuffled).holds(&office());
-    for world in [
-        Snapshot::default(),
-        without_messenger,
-        edges(),
-        crowd(),
-        long_ago_and_far_ahead(),
-    ] {
+    for world in
+        [Snapshot::default(), without_messenger, edges(), crowd(), long_ago_and_far_ahead()]
+    {
         lab.open(&world).holds(&world);
     }
 }
@@ -182,11 +159,7 @@ fn crowd() -> Snapshot {
             .map(|id| Chat {
                 id: chat(id),
                 owner: None,
-                members: if id == 1 {
-                    ids().rev().map(user).collect()
-                } else {
-                    Vec::new()
-                },
+                members: if id == 1 { ids().rev().map(user).collect() } else { Vec::new() },
             })
             .collect(),
         links: ids().rev().map(|id| link(deal(1), id)).collect(),
@@ -211,10 +184,7 @@ fn long_ago_and_far_ahead() -> Snapshot {
         let time = time.parse().expect("the text is a time");
         RemovalRecord::new(&change(12, OwnerChange::Vacant), Some(time))
     };
-    Snapshot {
-        removals: times.map(record).to_vec(),
-        ..Snapshot::default()
-    }
+    Snapshot { removals: times.map(record).to_vec(), ..Snapshot::default() }
 }
 
 /// D2: every odd value, for every field: the table's code; and what is merely written otherwise is understood.
@@ -223,12 +193,7 @@ pub fn d2_odd_values_are_refused<H: Harness>(lab: &Lab<H>) {
     let no_entity = Refusal::InvalidArgument(Argument::CrmEntity);
     let no_chat = Refusal::InvalidArgument(Argument::ChatId);
     for odd in odd_values() {
-        is_refused(
-            &subject,
-            |request| &mut request.user_id,
-            &odd,
-            Refusal::EmptyUser,
-        );
+        is_refused(&subject, |request| &mut request.user_id, &odd, Refusal::EmptyUser);
         is_refused(&subject, |request| &mut request.crm_entity, &odd, no_entity);
         is_refused(&subject, |request| &mut request.chat_id, &odd, no_chat);
         let kind = Refusal::UnknownEntityKind;
@@ -236,35 +201,14 @@ pub fn d2_odd_values_are_refused<H: Harness>(lab: &Lab<H>) {
     }
     for kind in ["Lead ", " deal", "deals", "12", "ſtart"] {
         let (kind, unknown) = (kind.into(), Refusal::UnknownEntityKind);
-        is_refused(
-            &subject,
-            |request| &mut request.crm_entity_type,
-            &kind,
-            unknown,
-        );
+        is_refused(&subject, |request| &mut request.crm_entity_type, &kind, unknown);
     }
-    for absent in [
-        Input::Absent,
-        0_u64.into(),
-        "".into(),
-        "0".into(),
-        false.into(),
-        (-0.0).into(),
-    ] {
+    for absent in [Input::Absent, 0_u64.into(), "".into(), "0".into(), false.into(), (-0.0).into()]
+    {
         let empty = Refusal::EmptyCrmData;
-        is_refused(
-            &subject,
-            |request| &mut request.user_id,
-            &absent,
-            Refusal::EmptyUser,
-        );
+        is_refused(&subject, |request| &mut request.user_id, &absent, Refusal::EmptyUser);
         is_refused(&subject, |request| &mut request.crm_entity, &absent, empty);
-        is_refused(
-            &subject,
-            |request| &mut request.crm_entity_type,
-            &absent,
-            empty,
-        );
+        is_refused(&subject, |request| &mut request.crm_entity_type, &absent, empty);
         is_understood(&subject, |request| request.chat_id = absent.clone());
     }
     for twelve in ["12", "0012", " 12", "\t12\r\n"] {
@@ -295,19 +239,8 @@ fn odd_values() -> Vec<Input> {
         "99999999999999999999999",
     ];
     let numbers = [9_223_372_036_854_775_808_u64, u64::MAX].map(Input::from);
-    let others = [
-        (-1_i64).into(),
-        12.5.into(),
-        12.0.into(),
-        true.into(),
-        Input::Other,
-    ];
-    texts
-        .map(Input::from)
-        .into_iter()
-        .chain(numbers)
-        .chain(others)
-        .collect()
+    let others = [(-1_i64).into(), 12.5.into(), 12.0.into(), true.into(), Input::Other];
+    texts.map(Input::from).into_iter().chain(numbers).chain(others).collect()
 }
 
 /// A request that only a store can refuse.
@@ -361,33 +294,21 @@ pub fn d3_equal_numbers_are_not_the_same_thing<H: Harness>(lab: &Lab<H>) {
     let world = Snapshot {
         users: vec![human(5), human(6)],
         chats: [5, 6, 7, 8]
-            .map(|id| Chat {
-                id: chat(id),
-                owner: None,
-                members: vec![user(6), user(5)],
-            })
+            .map(|id| Chat { id: chat(id), owner: None, members: vec![user(6), user(5)] })
             .to_vec(),
         links: EntityKind::ALL
             .into_iter()
             .zip(5..)
             .map(|(kind, id)| link(five(kind), id))
             .collect(),
-        access: [EntityKind::Deal, EntityKind::Company]
-            .map(|kind| access(5, five(kind)))
-            .to_vec(),
+        access: [EntityKind::Deal, EntityKind::Company].map(|kind| access(5, five(kind))).to_vec(),
         removers: vec![remover(5, 6), remover(6, 5)],
         ..Snapshot::default()
     };
     let subject = lab.open(&world);
-    let access_denied = |kind| Refusal::AccessDenied {
-        actor: user(5),
-        entity: five(kind),
-    };
-    let removal_denied = Refusal::RemovalDenied {
-        actor: user(5),
-        chat: chat(7),
-        entity: five(EntityKind::Company),
-    };
+    let access_denied = |kind| Refusal::AccessDenied { actor: user(5), entity: five(kind) };
+    let removal_denied =
+        Refusal::RemovalDenied { actor: user(5), chat: chat(7), entity: five(EntityKind::Company) };
     let through = |kind| Removal::new(five(kind), user(5));
     for kind in [EntityKind::Lead, EntityKind::Contact] {
         subject.refuses(user(5), &through(kind), access_denied(kind));

@@ -100,11 +100,7 @@ pub fn r7_aborted_attempt_leaves_nothing<H: Harness>(lab: &Lab<H>) {
             let subject = lab.open(&office());
             let store = faulty(&subject);
             let reply = strike(&subject, &store, &asked, n, fault);
-            subject.same(
-                "the answer",
-                &Ok(Ok(Outcome::Removed(owner_leaves()))),
-                &reply,
-            );
+            subject.same("the answer", &Ok(Ok(Outcome::Removed(owner_leaves()))), &reply);
             subject.holds(&after(&office(), &owner_leaves()));
         }
     }
@@ -118,11 +114,7 @@ pub fn r7_aborted_batch_leaves_nothing<H: Harness>(lab: &Lab<H>) {
         let subject = lab.open(&office());
         let store = faulty(&subject);
         inject(&subject, &store, n, fault);
-        subject.same(
-            "the answers",
-            &Ok(answers.clone()),
-            &subject.remove_all_by(&store, &batch),
-        );
+        subject.same("the answers", &Ok(answers.clone()), &subject.remove_all_by(&store, &batch));
         subject.holds(&whole);
     }
 }
@@ -136,9 +128,7 @@ fn happened(call: &Call, fault: &Fault) -> bool {
 fn batch() -> ([(UserId, Removal); 3], Vec<Answer>, Snapshot) {
     let mut model = Model::new(office());
     let batch = [12, 4, 7].map(|leaving| (user(1), removal(leaving)));
-    let answers = batch
-        .iter()
-        .map(|(actor, asked)| model.remove(*actor, asked));
+    let answers = batch.iter().map(|(actor, asked)| model.remove(*actor, asked));
     (batch, answers.collect(), model.dump())
 }
 
@@ -147,11 +137,7 @@ fn calls_of_batch<H: Harness>(lab: &Lab<H>) -> Vec<Call> {
     let (batch, answers, whole) = batch();
     let subject = lab.open(&office());
     let store = Faulty::new(subject.connect());
-    subject.same(
-        "the answers",
-        &Ok(answers),
-        &subject.remove_all_by(&store, &batch),
-    );
+    subject.same("the answers", &Ok(answers), &subject.remove_all_by(&store, &batch));
     subject.holds(&whole);
     store.calls()
 }
@@ -173,16 +159,8 @@ pub fn r7_aborted_attempt_is_never_seen<H: Harness>(lab: &Lab<H>) {
         if let Err(difference) = seen {
             subject.fail("", difference);
         }
-        subject.same(
-            "the aborted answer",
-            &Err(StoreErrorKind::Unavailable),
-            &reply,
-        );
-        subject.same(
-            "the answer",
-            &Ok(Ok(Outcome::Removed(owner_leaves()))),
-            &answer,
-        );
+        subject.same("the aborted answer", &Err(StoreErrorKind::Unavailable), &reply);
+        subject.same("the answer", &Ok(Ok(Outcome::Removed(owner_leaves()))), &answer);
         subject.holds(&after(&office(), &owner_leaves()));
     }
 }
@@ -310,10 +288,7 @@ fn whole_or_absent<H: Harness>(subject: &Subject<'_, H>) {
     let seen = subject.dump();
     let absent = difference(&office(), &seen).is_none();
     if !absent && difference(&whole, &seen).is_some() {
-        subject.fail(
-            "all of the change or nothing of it",
-            format_args!("{seen:?}"),
-        );
+        subject.fail("all of the change or nothing of it", format_args!("{seen:?}"));
     }
     let accepting = removal(7).if_absent(IfAbsent::Accept);
     match subject.remove(user(1), &accepting) {
@@ -338,15 +313,9 @@ fn converges<H: Harness>(subject: &Subject<'_, H>, store: &impl Store, asked: &R
         subject.same("the repeated answer", &Ok(Ok(made)), &reply);
         subject.holds(&whole);
     }
-    let gone = Refusal::NotAMember {
-        user: user(7),
-        chat: chat(8773),
-    };
+    let gone = Refusal::NotAMember { user: user(7), chat: chat(8773) };
     let absent = Outcome::AlreadyAbsent { chat: chat(8773) };
-    for (option, expected) in [
-        (IfAbsent::Refuse, Err(gone)),
-        (IfAbsent::Accept, Ok(absent)),
-    ] {
+    for (option, expected) in [(IfAbsent::Refuse, Err(gone)), (IfAbsent::Accept, Ok(absent))] {
         let reply = subject.remove_by(store, user(1), &asked.if_absent(option));
         subject.same("the repeated answer", &Ok(expected), &reply);
     }
@@ -420,9 +389,8 @@ pub fn n4_storage_failure_is_no_refusal<H: Harness>(lab: &Lab<H>) {
     let is_role = |call: &Call| matches!(call, Call::Role { .. });
     let options = [IfAbsent::Refuse, IfAbsent::Accept];
     for (asked, n, _) in calls(lab).into_iter().filter(|(.., call)| is_role(call)) {
-        for (kind, option) in KINDS
-            .into_iter()
-            .flat_map(|kind| options.map(|option| (kind, option)))
+        for (kind, option) in
+            KINDS.into_iter().flat_map(|kind| options.map(|option| (kind, option)))
         {
             let subject = lab.open(&office());
             let store = faulty(&subject);

@@ -11,16 +11,9 @@ use crate::{Harness, Lab, Subject};
 /// N1: never a member, or unknown user: refusal, and no record.
 pub fn n1_stranger_is_refused<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
-    let stranger = Refusal::NotAMember {
-        user: user(3),
-        chat: chat(8773),
-    };
+    let stranger = Refusal::NotAMember { user: user(3), chat: chat(8773) };
     subject.refuses(user(1), &removal(3), stranger);
-    subject.refuses(
-        user(1),
-        &removal(99),
-        Refusal::UserNotActive { user: user(99) },
-    );
+    subject.refuses(user(1), &removal(99), Refusal::UserNotActive { user: user(99) });
     let accepting = removal(3).if_absent(IfAbsent::Accept);
     let absent = Outcome::AlreadyAbsent { chat: chat(8773) };
     subject.answers(user(1), &accepting, Ok(absent));
@@ -33,10 +26,7 @@ pub fn n2_second_removal_in_a_row<H: Harness>(lab: &Lab<H>) {
     let change = change(12, OwnerChange::Unchanged);
     let accepting = removal(12).if_absent(IfAbsent::Accept);
     subject.removes(&accepting, &change);
-    let gone = Refusal::NotAMember {
-        user: user(12),
-        chat: chat(8773),
-    };
+    let gone = Refusal::NotAMember { user: user(12), chat: chat(8773) };
     subject.refuses(user(1), &removal(12), gone);
     let absent = Outcome::AlreadyAbsent { chat: chat(8773) };
     subject.answers(user(1), &accepting, Ok(absent));
@@ -61,17 +51,9 @@ pub fn n3_only_the_named_chat_is_left<H: Harness>(lab: &Lab<H>) {
 /// N5: zero rows affected: never reported as success. Asked of the write itself, which the rules guard otherwise.
 pub fn n5_no_row_is_no_success<H: Harness>(lab: &Lab<H>) {
     let mut world = office();
-    world.users.push(User {
-        id: user(99),
-        active: true,
-        kind: UserKind::Human,
-    });
+    world.users.push(User { id: user(99), active: true, kind: UserKind::Human });
     let subject = lab.open(&world);
-    for owner in [
-        OwnerChange::Unchanged,
-        OwnerChange::Vacant,
-        OwnerChange::PassesTo(user(13)),
-    ] {
+    for owner in [OwnerChange::Unchanged, OwnerChange::Vacant, OwnerChange::PassesTo(user(13))] {
         writes_nothing(&subject, chat(8773), 99, owner);
         writes_nothing(&subject, chat(404), 12, owner);
     }
@@ -84,13 +66,8 @@ fn writes_nothing<H: Harness>(
     leaving: i64,
     owner: OwnerChange,
 ) {
-    let change = Change {
-        chat,
-        ..change(leaving, owner)
-    };
-    subject.note(format!(
-        "// a transaction of one write, and its commit: {change:?}"
-    ));
+    let change = Change { chat, ..change(leaving, owner) };
+    subject.note(format!("// a transaction of one write, and its commit: {change:?}"));
     let removed = subject.block_on(async {
         let mut tx = subject.store().begin().await?;
         let removed = tx.remove_member(&change).await?;

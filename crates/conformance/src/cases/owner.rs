@@ -42,31 +42,17 @@ fn chat_of_owner_and(others: &[i64]) -> Snapshot {
 pub fn o3_refusal_leaves_the_owner<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
     let (deal, lead) = (entity("deal:288"), entity("lead:5"));
-    let no_access = Refusal::AccessDenied {
-        actor: user(3),
-        entity: deal,
-    };
+    let no_access = Refusal::AccessDenied { actor: user(3), entity: deal };
     subject.refuses(user(3), &removal(7), no_access);
-    let denied = Refusal::RemovalDenied {
-        actor: user(2),
-        chat: chat(8773),
-        entity: deal,
-    };
+    let denied = Refusal::RemovalDenied { actor: user(2), chat: chat(8773), entity: deal };
     subject.refuses(user(2), &removal(7), denied);
-    let foreign = Refusal::ChatNotInCrm {
-        chat: chat(8773),
-        entity: lead,
-    };
+    let foreign = Refusal::ChatNotInCrm { chat: chat(8773), entity: lead };
     let through_lead = Removal::new(lead, user(7)).in_chat(chat(8773));
     subject.refuses(user(1), &through_lead, foreign);
     subject.holds(&office());
 
     subject.edit(&Edit::DeactivateUser { user: user(7) });
-    subject.refuses(
-        user(1),
-        &removal(7),
-        Refusal::UserNotActive { user: user(7) },
-    );
+    subject.refuses(user(1), &removal(7), Refusal::UserNotActive { user: user(7) });
     let mut inactive = office();
     user_of(&mut inactive, user(7)).active = false;
     subject.holds(&inactive);
@@ -91,10 +77,7 @@ pub fn o5_last_member_leaves<H: Harness>(lab: &Lab<H>) {
     let change = change(7, OwnerChange::Vacant);
     subject.removes(&removal(7), &change);
     subject.holds(&after(&world, &change));
-    let gone = Refusal::NotAMember {
-        user: user(7),
-        chat: chat(8773),
-    };
+    let gone = Refusal::NotAMember { user: user(7), chat: chat(8773) };
     subject.refuses(user(1), &removal(7), gone);
 }
 
@@ -103,10 +86,7 @@ pub fn o6_former_owner_returns_as_member<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
     let first = change(7, OwnerChange::PassesTo(user(13)));
     subject.removes(&removal(7), &first);
-    subject.edit(&Edit::Join {
-        chat: chat(8773),
-        user: user(7),
-    });
+    subject.edit(&Edit::Join { chat: chat(8773), user: user(7) });
     let mut expected = after(&office(), &first);
     chat_of(&mut expected, chat(8773)).members.push(user(7));
     subject.holds(&expected);

@@ -25,11 +25,9 @@ use meeting::{SideOf, beside, duel, one_of, removing};
 /// R1: the same user removed twice at once: one removal, one refusal or already-absent; one record.
 pub fn r1_same_user_removed_twice_at_once<H: Harness>(lab: &Lab<H>) {
     let [refuse, accept] = [IfAbsent::Refuse, IfAbsent::Accept];
-    for (leaving, first, second) in [
-        (12, refuse, refuse),
-        (7, accept, accept),
-        (12, refuse, accept),
-    ] {
+    for (leaving, first, second) in
+        [(12, refuse, refuse), (7, accept, accept), (12, refuse, accept)]
+    {
         let [first, second] = [first, second].map(|option| removal(leaving).if_absent(option));
         removed_at_once(lab, &office(), &first, &second);
     }
@@ -40,10 +38,7 @@ pub fn r1_same_user_removed_twice_at_once<H: Harness>(lab: &Lab<H>) {
 pub fn r2_removal_beside_joining_again<H: Harness>(lab: &Lab<H>) {
     // 7 and 12 are members, 2 is not.
     for (leaving, joining) in [(12, 12), (2, 2), (12, 2), (7, 7)] {
-        let join = Edit::Join {
-            chat: chat(8773),
-            user: user(joining),
-        };
+        let join = Edit::Join { chat: chat(8773), user: user(joining) };
         let asked = removal(leaving).in_chat(chat(8773));
         changed_in_flight(lab, &office(), &asked, &[join]);
     }
@@ -70,16 +65,11 @@ fn removed_at_once<H: Harness>(lab: &Lab<H>, world: &Snapshot, first: &Removal, 
     let ([one, other], first_first) = in_turn(first, second);
     let ([late, early], second_first) = in_turn(second, first);
     let orders = [((one, other), first_first), ((early, late), second_first)];
-    lab.each(
-        world,
-        [Point::Begun, Point::Write, Point::Written],
-        |subject, point| {
-            let side =
-                |removal| move |store: SideOf<H>| subject.remove_by(&store, user(1), removal);
-            let came = duel(subject, point, side(first), side(second));
-            one_of(subject, &came, &orders);
-        },
-    );
+    lab.each(world, [Point::Begun, Point::Write, Point::Written], |subject, point| {
+        let side = |removal| move |store: SideOf<H>| subject.remove_by(&store, user(1), removal);
+        let came = duel(subject, point, side(first), side(second));
+        one_of(subject, &came, &orders);
+    });
 }
 
 /// R6: write skew: each transaction reads what the other writes: one of them sees it, conflicts or waits.
@@ -100,17 +90,11 @@ pub fn r6_write_skew<H: Harness>(lab: &Lab<H>) {
             let side = |stays, leaves| {
                 move |store: SideOf<H>| {
                     let came = subject.block_on(remove_beside(&store, stays, leaves));
-                    subject.note(format!(
-                        "// {leaves} removed if {stays} is a member: {came:?}"
-                    ));
+                    subject.note(format!("// {leaves} removed if {stays} is a member: {came:?}"));
                     came.map_err(|error| error.kind())
                 }
             };
-            one_of(
-                subject,
-                &duel(subject, point, side(12, 13), side(13, 12)),
-                &orders,
-            );
+            one_of(subject, &duel(subject, point, side(12, 13), side(13, 12)), &orders);
         },
     );
 }
@@ -120,8 +104,7 @@ async fn remove_beside(store: &impl Store, stays: i64, leaves: i64) -> Result<bo
     let mut tx = store.begin().await?;
     let is_member = tx.role(chat(8773), user(stays)).await?.is_some();
     if is_member {
-        tx.remove_member(&change(leaves, OwnerChange::Unchanged))
-            .await?;
+        tx.remove_member(&change(leaves, OwnerChange::Unchanged)).await?;
     }
     tx.commit().await?;
     Ok(is_member)
@@ -131,14 +114,8 @@ async fn remove_beside(store: &impl Store, stays: i64, leaves: i64) -> Result<bo
 /// questions of a transaction that writes nothing, and an explanation.
 pub fn r6_reads_are_of_one_state<H: Harness>(lab: &Lab<H>) {
     let (actor, deal) = (user(2), entity("deal:288"));
-    let revoke = Edit::RevokeAccess(AccessGrant {
-        user: actor,
-        entity: deal,
-    });
-    let grant = Edit::GrantRemoval(RemovalRight {
-        user: actor,
-        chat: chat(8773),
-    });
+    let revoke = Edit::RevokeAccess(AccessGrant { user: actor, entity: deal });
+    let grant = Edit::GrantRemoval(RemovalRight { user: actor, chat: chat(8773) });
     let mut model = Model::new(office());
     let _ = (model.edit(&revoke), model.edit(&grant));
     let left = model.dump();
@@ -157,9 +134,7 @@ pub fn r6_reads_are_of_one_state<H: Harness>(lab: &Lab<H>) {
         |store| subject.block_on(rights_read(&store, actor)),
         || change_both(&subject),
     );
-    subject.note(format!(
-        "// access and the right as one transaction read them: {came:?}"
-    ));
+    subject.note(format!("// access and the right as one transaction read them: {came:?}"));
     let came = came.map_err(|error| error.kind());
     one_of(&subject, &came, &[&read[..], &[aborted]].concat());
 
@@ -190,25 +165,14 @@ async fn rights_read(store: &impl Store, actor: UserId) -> Result<(bool, bool), 
 pub fn r9_batches_in_opposite_orders<H: Harness>(lab: &Lab<H>) {
     let conflict = Err(StoreErrorKind::Conflict);
     let all = |ids: [i64; 2]| {
-        Ok(ids
-            .map(|id| Ok(Outcome::Removed(change(id, OwnerChange::Unchanged))))
-            .to_vec())
+        Ok(ids.map(|id| Ok(Outcome::Removed(change(id, OwnerChange::Unchanged)))).to_vec())
     };
     let none = |ids: [i64; 2]| {
-        Ok(ids
-            .map(|id| {
-                Err(Refusal::NotAMember {
-                    user: user(id),
-                    chat: chat(8773),
-                })
-            })
-            .to_vec())
+        Ok(ids.map(|id| Err(Refusal::NotAMember { user: user(id), chat: chat(8773) })).to_vec())
     };
     let without = |ids: [i64; 2]| {
         let changes = ids.map(|id| change(id, OwnerChange::Unchanged));
-        changes
-            .iter()
-            .fold(office(), |world, change| after(&world, change))
+        changes.iter().fold(office(), |world, change| after(&world, change))
     };
     let (ab, ba) = ([12, 13], [13, 12]);
     let orders = [
@@ -218,17 +182,13 @@ pub fn r9_batches_in_opposite_orders<H: Harness>(lab: &Lab<H>) {
         ((conflict.clone(), all(ba)), without(ba)),
         ((conflict.clone(), conflict), office()),
     ];
-    lab.each(
-        &office(),
-        [Point::Begun, Point::Write, Point::Written],
-        |subject, point| {
-            let side = |ids: [i64; 2]| {
-                let batch = ids.map(|id| (user(1), removal(id)));
-                move |store: SideOf<H>| subject.remove_all_by(&store, &batch)
-            };
-            one_of(subject, &duel(subject, point, side(ab), side(ba)), &orders);
-        },
-    );
+    lab.each(&office(), [Point::Begun, Point::Write, Point::Written], |subject, point| {
+        let side = |ids: [i64; 2]| {
+            let batch = ids.map(|id| (user(1), removal(id)));
+            move |store: SideOf<H>| subject.remove_all_by(&store, &batch)
+        };
+        one_of(subject, &duel(subject, point, side(ab), side(ba)), &orders);
+    });
 }
 
 /// R12: a reader follows the log while removals commit: never a record at or below a number already read, and each once.
@@ -250,10 +210,6 @@ pub fn r12_log_is_followed<H: Harness>(lab: &Lab<H>) {
         subject.note(format!("// a reader has read up to {last}"));
         followed.extend(subject.log(last));
         subject.same("the log as followed", &subject.log(0), &followed);
-        subject.same(
-            "the number of records",
-            &(office().removals.len() + 2),
-            &followed.len(),
-        );
+        subject.same("the number of records", &(office().removals.len() + 2), &followed.len());
     });
 }

@@ -14,9 +14,7 @@ pub fn u1_inactive_user_is_refused<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&world);
     // Inactive or unknown; of each a member and a stranger.
     for refused in [14, 3, 99, 98] {
-        let inactive = Refusal::UserNotActive {
-            user: user(refused),
-        };
+        let inactive = Refusal::UserNotActive { user: user(refused) };
         for option in [IfAbsent::Refuse, IfAbsent::Accept] {
             subject.refuses(user(1), &removal(refused).if_absent(option), inactive);
         }
@@ -30,15 +28,8 @@ pub fn u1_inactive_user_is_refused<H: Harness>(lab: &Lab<H>) {
 /// U2: permission asked for A (no) then B (yes), and the reverse, on one store and in one transaction.
 pub fn u2_answers_do_not_depend_on_who_asked_before<H: Harness>(lab: &Lab<H>) {
     let deal = entity("deal:288");
-    let no_access = Err(Refusal::AccessDenied {
-        actor: user(4),
-        entity: deal,
-    });
-    let no_right = Err(Refusal::RemovalDenied {
-        actor: user(2),
-        chat: chat(8773),
-        entity: deal,
-    });
+    let no_access = Err(Refusal::AccessDenied { actor: user(4), entity: deal });
+    let no_right = Err(Refusal::RemovalDenied { actor: user(2), chat: chat(8773), entity: deal });
     let removed = |id| Ok(Outcome::Removed(change(id, OwnerChange::Unchanged)));
     let asked = [
         (4, 12, no_access),
@@ -62,14 +53,8 @@ pub fn u2_answers_do_not_depend_on_who_asked_before<H: Harness>(lab: &Lab<H>) {
     // A right that was asked for and granted, or revoked, since.
     let subject = lab.open(&office());
     subject.answers(user(4), &removal(12), no_access);
-    let access = AccessGrant {
-        user: user(4),
-        entity: deal,
-    };
-    let right = RemovalRight {
-        user: user(4),
-        chat: chat(8773),
-    };
+    let access = AccessGrant { user: user(4), entity: deal };
+    let right = RemovalRight { user: user(4), chat: chat(8773) };
     subject.edit(&Edit::GrantAccess(access));
     subject.edit(&Edit::GrantRemoval(right));
     let mut by_four = change(12, OwnerChange::Unchanged);
@@ -83,23 +68,12 @@ pub fn u2_answers_do_not_depend_on_who_asked_before<H: Harness>(lab: &Lab<H>) {
 pub fn u3_rights_are_separate<H: Harness>(lab: &Lab<H>) {
     let subject = lab.open(&office());
     let deal = entity("deal:288");
-    let denied = Refusal::RemovalDenied {
-        actor: user(2),
-        chat: chat(8773),
-        entity: deal,
-    };
+    let denied = Refusal::RemovalDenied { actor: user(2), chat: chat(8773), entity: deal };
     subject.refuses(user(2), &removal(12), denied);
-    let denied = Refusal::AccessDenied {
-        actor: user(3),
-        entity: deal,
-    };
+    let denied = Refusal::AccessDenied { actor: user(3), entity: deal };
     subject.refuses(user(3), &removal(12), denied);
     // Right in one chat, and asked about another.
-    let denied = Refusal::RemovalDenied {
-        actor: user(7),
-        chat: chat(8800),
-        entity: deal,
-    };
+    let denied = Refusal::RemovalDenied { actor: user(7), chat: chat(8800), entity: deal };
     subject.refuses(user(7), &removal(12).in_chat(chat(8800)), denied);
     subject.holds(&office());
 }
@@ -118,9 +92,6 @@ pub fn u4_rules_apply_to_all_alike<H: Harness>(lab: &Lab<H>) {
     subject.removes(&removal(7), &itself);
     subject.holds(&after(&office(), &itself));
     // And has no right in the chat that it is not a member of any more, but the right that it was given.
-    let gone = Refusal::NotAMember {
-        user: user(7),
-        chat: chat(8773),
-    };
+    let gone = Refusal::NotAMember { user: user(7), chat: chat(8773) };
     subject.refuses(user(7), &removal(7), gone);
 }

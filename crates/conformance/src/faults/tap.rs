@@ -195,11 +195,7 @@ impl<S: Store, T: Tap> Tapped<S, T> {
         let (tap, mut session) = (Arc::clone(&self.tap), T::Session::default());
         let inner: Result<S::Tx, StoreError> =
             tapped!(tap, session, Call::Begin, begin, |_| Told::Done);
-        Ok(TappedTransaction {
-            inner: inner?,
-            tap,
-            session,
-        })
+        Ok(TappedTransaction { inner: inner?, tap, session })
     }
 }
 
@@ -226,32 +222,20 @@ impl<X: UnitOfWork, T: Tap> UnitOfWork for TappedTransaction<X, T> {
     }
 
     async fn commit(self) -> Result<(), StoreError> {
-        let Self {
-            inner,
-            tap,
-            mut session,
-        } = self;
+        let Self { inner, tap, mut session } = self;
         tapped!(tap, session, Call::Commit, inner.commit(), |&()| Told::Done)
     }
 
     async fn rollback(self) -> Result<(), StoreError> {
-        let Self {
-            inner,
-            tap,
-            mut session,
-        } = self;
-        tapped!(tap, session, Call::Rollback, inner.rollback(), |&()| {
-            Told::Done
-        })
+        let Self { inner, tap, mut session } = self;
+        tapped!(tap, session, Call::Rollback, inner.rollback(), |&()| { Told::Done })
     }
 }
 
 /// Makes one call of a transaction between its taps.
 macro_rules! ask {
     ($tx:ident, $call:expr, $made:expr, $told:path) => {
-        tapped!($tx.tap, $tx.session, $call, $made, |answer: &_| $told(
-            *answer
-        ))
+        tapped!($tx.tap, $tx.session, $call, $made, |answer: &_| $told(*answer))
     };
 }
 
@@ -312,11 +296,7 @@ impl<X: Permissions, T: Tap> Permissions for TappedTransaction<X, T> {
         chat: ChatId,
         entity: Entity,
     ) -> Result<bool, StoreError> {
-        let call = Call::MayRemove {
-            actor,
-            chat,
-            entity,
-        };
+        let call = Call::MayRemove { actor, chat, entity };
         let asked = self.inner.may_remove(actor, chat, entity);
         ask!(self, call, asked, Told::Fact)
     }

@@ -27,11 +27,7 @@ pub(crate) enum Step {
 impl<H: Harness> Lab<H> {
     /// Sets up a lab for a case.
     pub(crate) const fn new(harness: H, case: Case, steps: Sender<Step>) -> Self {
-        Self {
-            harness,
-            case,
-            steps,
-        }
+        Self { harness, case, steps }
     }
 
     /// Says that the case goes on.

@@ -54,20 +54,12 @@ enum Progress {
 impl Race {
     /// Sets up a race whose sides wait no longer than `grace` for each other.
     pub(crate) fn new(grace: Duration) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            grace,
-        })
+        Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), grace })
     }
 
     /// Makes the tap of the side that is to write first, or of the other.
     pub(crate) fn side(self: &Arc<Self>, order: Order, point: Point) -> Side {
-        Side {
-            race: Arc::clone(self),
-            order,
-            point,
-        }
+        Side { race: Arc::clone(self), order, point }
     }
 
     /// Tells whether both sides had come to their points before either went on.

@@ -129,10 +129,7 @@ impl<'l, H: Harness> Subject<'l, H> {
             format!("({}, {})", id("user", actor.get()), written(removal))
         };
         let list: Vec<_> = requests.iter().map(request).collect();
-        self.note(format!(
-            "remove_users(&store, &[{}]).await; // {answers:?}",
-            list.join(", ")
-        ));
+        self.note(format!("remove_users(&store, &[{}]).await; // {answers:?}", list.join(", ")));
         answers.map_err(|error| error.kind())
     }
 
@@ -200,9 +197,7 @@ impl<'l, H: Harness> Subject<'l, H> {
             made = attempt();
         }
         let json = serde_json::to_string(edit).unwrap_or_default();
-        self.note(format!(
-            "harness.edit(&observer, &edit(r#\"{json}\"#)).await; // {made:?}"
-        ));
+        self.note(format!("harness.edit(&observer, &edit(r#\"{json}\"#)).await; // {made:?}"));
         match made {
             Ok(()) => Ok(()),
             Err(EditError::Rejected(rejection)) => Err(rejection),
@@ -274,9 +269,7 @@ impl<'l, H: Harness> Subject<'l, H> {
         self.log_agrees(&came)?;
         for record in came.removals.iter_mut().skip(self.world.removals.len()) {
             if record.recorded_at.take().is_none() {
-                return Err(format!(
-                    "expected: the record bears the time\n    came: {record:?}"
-                ));
+                return Err(format!("expected: the record bears the time\n    came: {record:?}"));
             }
         }
         match literal_difference(expected, &came) {
@@ -287,9 +280,7 @@ impl<'l, H: Harness> Subject<'l, H> {
 
     fn log_agrees(&self, dump: &Snapshot) -> Result<(), String> {
         let log = self.log(0);
-        let rising = log
-            .windows(2)
-            .all(|pair| pair[0].sequence < pair[1].sequence);
+        let rising = log.windows(2).all(|pair| pair[0].sequence < pair[1].sequence);
         let first = log.first().map(|entry| entry.sequence);
         let loaded = !self.world.removals.is_empty();
         let from_one = first.is_none_or(|first| first == 1 || first > 1 && !loaded);
@@ -300,15 +291,9 @@ impl<'l, H: Harness> Subject<'l, H> {
         let expected =
             "the log holds the records of the dump, numbered upwards, those loaded from 1 on";
         let json = |value| serde_json::to_string(value).unwrap_or_default();
-        let numbered: Vec<_> = log
-            .iter()
-            .map(|entry| (entry.sequence, entry.record))
-            .collect();
+        let numbered: Vec<_> = log.iter().map(|entry| (entry.sequence, entry.record)).collect();
         let numbered = serde_json::to_string(&numbered).unwrap_or_default();
-        Err(format!(
-            "expected: {expected}: {}\n    came: {numbered}",
-            json(&dump.removals)
-        ))
+        Err(format!("expected: {expected}: {}\n    came: {numbered}", json(&dump.removals)))
     }
 
     /// Checks that two values are equal.
@@ -345,9 +330,7 @@ const EDIT_ATTEMPTS: u32 = 100;
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let owned = panic.downcast_ref::<String>().cloned();
     let literal = || panic.downcast_ref::<&str>().map(ToString::to_string);
-    owned
-        .or_else(literal)
-        .unwrap_or_else(|| "a panic".to_owned())
+    owned.or_else(literal).unwrap_or_else(|| "a panic".to_owned())
 }
 
 const fn is_conflict(made: &Result<(), EditError>) -> bool {
@@ -367,11 +350,8 @@ pub(crate) fn opening(world: &Snapshot) -> String {
 
 /// Writes a removal as Rust.
 pub(crate) fn written(removal: &Removal) -> String {
-    let mut text = format!(
-        "Removal::new(entity(\"{}\"), {})",
-        removal.entity,
-        id("user", removal.user.get())
-    );
+    let mut text =
+        format!("Removal::new(entity(\"{}\"), {})", removal.entity, id("user", removal.user.get()));
     if let Some(chat) = removal.chat {
         let _ = write!(text, ".in_chat({})", id("chat", chat.get()));
     }
@@ -383,10 +363,7 @@ pub(crate) fn written(removal: &Removal) -> String {
 
 /// Writes a request as Rust.
 pub(crate) fn written_request(request: &Request) -> String {
-    let call = Call {
-        actor: UserId::MIN,
-        request: request.clone(),
-    };
+    let call = Call { actor: UserId::MIN, request: request.clone() };
     let json = serde_json::to_value(call).map(|mut call| {
         call.as_object_mut().map(|call| call.remove("actor"));
         call

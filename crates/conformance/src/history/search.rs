@@ -29,12 +29,7 @@ impl SerialOrder {
 
 impl fmt::Display for SerialOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(
-            &History {
-                events: self.events.clone(),
-            },
-            f,
-        )
+        fmt::Display::fmt(&History { events: self.events.clone() }, f)
     }
 }
 
@@ -65,11 +60,7 @@ impl Error for NoSerialOrder {}
 impl fmt::Display for NoSerialOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the history has no serial order; the longest that was found is\n")?;
-        let Impasse {
-            order,
-            world,
-            stuck,
-        } = &*self.0;
+        let Impasse { order, world, stuck } = &*self.0;
         for event in order {
             writeln!(f, "{event}")?;
         }
@@ -83,11 +74,7 @@ impl fmt::Display for NoSerialOrder {
                 Ok(())
             }
             Stuck::End(Some(difference)) => {
-                write!(
-                    f,
-                    "// but the store ends otherwise\n    // {}",
-                    remark(difference)
-                )
+                write!(f, "// but the store ends otherwise\n    // {}", remark(difference))
             }
             Stuck::End(None) => f.write_str("// but the store ends otherwise"),
         }
@@ -112,11 +99,7 @@ pub fn check(
     last: &Snapshot,
 ) -> Result<SerialOrder, NoSerialOrder> {
     Search {
-        events: history
-            .events()
-            .iter()
-            .filter(|event| may_matter(event))
-            .collect(),
+        events: history.events().iter().filter(|event| may_matter(event)).collect(),
         last,
         seen: HashSet::new(),
     }
@@ -199,10 +182,7 @@ impl Search<'_> {
     fn position(&self, done: Bits, model: Model) -> Position {
         let mut steps = self.steps(&done, &model);
         // What only reads can come at once: whatever follows is as good after it.
-        if let Some(reads) = steps
-            .iter()
-            .position(|step| only_reads(self.events[step.event]))
-        {
+        if let Some(reads) = steps.iter().position(|step| only_reads(self.events[step.event])) {
             steps = vec![steps.swap_remove(reads)];
         }
         Position { done, model, steps }
@@ -211,8 +191,7 @@ impl Search<'_> {
     /// Tells whether all that was seen to happen is done and the store holds what it led to.
     fn is_end(&self, position: &Position) -> bool {
         let left = self.left(&position.done);
-        left.into_iter()
-            .all(|event| end(self.events[event]).is_none())
+        left.into_iter().all(|event| end(self.events[event]).is_none())
             && difference(position.model.world(), self.last).is_none()
     }
 
@@ -227,10 +206,8 @@ impl Search<'_> {
         let left = self.left(done);
         let ends = left.iter().filter_map(|event| end(self.events[*event]));
         let first_end = ends.min().unwrap_or(u64::MAX);
-        let mut next: Vec<_> = left
-            .into_iter()
-            .filter(|event| self.events[*event].began <= first_end)
-            .collect();
+        let mut next: Vec<_> =
+            left.into_iter().filter(|event| self.events[*event].began <= first_end).collect();
         next.sort_by_key(|event| std::cmp::Reverse(end(self.events[*event]).unwrap_or(u64::MAX)));
         next
     }
@@ -245,42 +222,29 @@ impl Search<'_> {
                 Ending::Failed(_) | Ending::Open => after != *model,
             };
             let logged = model.world().removals.len();
-            (fits && self.is_logged(after.world(), logged)).then_some(Step {
-                event,
-                model: after,
-            })
+            (fits && self.is_logged(after.world(), logged)).then_some(Step { event, model: after })
         };
         self.next(done).into_iter().filter_map(step).collect()
     }
 
     /// Tells whether the records from a place on stand in the last log at the same places.
     fn is_logged(&self, world: &Snapshot, from: usize) -> bool {
-        let timeless = |record: &RemovalRecord| RemovalRecord {
-            recorded_at: None,
-            ..*record
-        };
+        let timeless = |record: &RemovalRecord| RemovalRecord { recorded_at: None, ..*record };
         let found = self.last.removals.get(from..world.removals.len());
         let records = world.removals[from..].iter();
         found.is_some_and(|found| {
-            records
-                .zip(found)
-                .all(|(expected, found)| timeless(expected) == timeless(found))
+            records.zip(found).all(|(expected, found)| timeless(expected) == timeless(found))
         })
     }
 
     fn named(&self, order: &[usize]) -> Vec<Event> {
-        order
-            .iter()
-            .map(|event| self.events[*event].clone())
-            .collect()
+        order.iter().map(|event| self.events[*event].clone()).collect()
     }
 
     fn no_order(&self, (order, done, world): (Vec<usize>, Bits, Model)) -> NoSerialOrder {
         let next = self.next(&done).into_iter().map(|event| self.events[event]);
         let next = next.filter(|event| end(event).is_some());
-        let next: Vec<_> = next
-            .map(|event| (event.clone(), why_not(&world, event)))
-            .collect();
+        let next: Vec<_> = next.map(|event| (event.clone(), why_not(&world, event))).collect();
         NoSerialOrder(Box::new(Impasse {
             order: self.named(&order),
             stuck: if next.is_empty() {

@@ -17,9 +17,7 @@ fn script(operations: &str) -> Script {
         "removers": [{"user": 1, "chat": 11}]
     }"#;
     let world = world.replace('\n', " ");
-    format!("{world}\n{operations}")
-        .parse()
-        .expect("the script is written right")
+    format!("{world}\n{operations}").parse().expect("the script is written right")
 }
 
 const REMOVE_2: &str =
@@ -44,13 +42,9 @@ fn serial(script: &Script, order: &[usize]) -> (Vec<Response>, Snapshot) {
 fn history(script: &Script, times: &[(u64, u64)], endings: Vec<Ending>) -> History {
     let operations = script.operations.iter().cloned();
     let events = operations.zip(times).zip(endings);
-    let event =
-        |((operation, &(began, ended)), ending): ((Operation, &(u64, u64)), Ending)| Event {
-            operation,
-            began,
-            ended: (ending != Ending::Open).then_some(ended),
-            ending,
-        };
+    let event = |((operation, &(began, ended)), ending): ((Operation, &(u64, u64)), Ending)| {
+        Event { operation, began, ended: (ending != Ending::Open).then_some(ended), ending }
+    };
     History::new(events.map(event).collect())
 }
 
@@ -111,13 +105,7 @@ fn a_stale_read_is_rejected() {
     let (responses, last) = serial(&script, &[1, 0]);
     let endings = responded(responses);
     accepts(&script, &[(0, 2), (1, 3)], endings.clone(), &last);
-    rejects(
-        &script,
-        &[(0, 1), (2, 3)],
-        endings,
-        &last,
-        "the model holds",
-    );
+    rejects(&script, &[(0, 1), (2, 3)], endings, &last, "the model holds");
 }
 
 #[test]
@@ -129,40 +117,17 @@ fn a_lost_update_is_rejected() {
     let times = [(0, 9), (1, 8)];
     let endings = || responded(responses.clone());
     accepts(&script, &times, endings(), &last);
-    rejects(
-        &script,
-        &times,
-        endings(),
-        &without_the_join,
-        "the store ends otherwise",
-    );
-    rejects(
-        &script,
-        &times,
-        endings(),
-        &without_the_removal,
-        "the log has another record",
-    );
+    rejects(&script, &times, endings(), &without_the_join, "the store ends otherwise");
+    rejects(&script, &times, endings(), &without_the_removal, "the log has another record");
 }
 
 #[test]
 fn one_user_is_not_removed_twice() {
     let script = script(&[REMOVE_3, REMOVE_3].join("\n"));
     let (mut responses, last) = serial(&script, &[0, 1]);
-    accepts(
-        &script,
-        &[(0, 9), (1, 8)],
-        responded(responses.clone()),
-        &last,
-    );
+    accepts(&script, &[(0, 9), (1, 8)], responded(responses.clone()), &last);
     responses[1] = responses[0].clone();
-    rejects(
-        &script,
-        &[(0, 9), (1, 8)],
-        responded(responses),
-        &last,
-        "NotAMember",
-    );
+    rejects(&script, &[(0, 9), (1, 8)], responded(responses), &last, "NotAMember");
 }
 
 #[test]
@@ -185,20 +150,10 @@ fn what_ends_unknown_may_have_happened_at_any_later_time_or_never() {
 fn what_failed_otherwise_has_not_happened() {
     let script = script(REMOVE_2);
     let (_, last) = serial(&script, &[0]);
-    for kind in [
-        StoreErrorKind::Conflict,
-        StoreErrorKind::Unavailable,
-        StoreErrorKind::Other,
-    ] {
+    for kind in [StoreErrorKind::Conflict, StoreErrorKind::Unavailable, StoreErrorKind::Other] {
         let failed = || vec![Ending::Failed(kind)];
         accepts(&script, &[(0, 1)], failed(), &script.world);
-        rejects(
-            &script,
-            &[(0, 1)],
-            failed(),
-            &last,
-            "the store ends otherwise",
-        );
+        rejects(&script, &[(0, 1)], failed(), &last, "the store ends otherwise");
     }
 }
 
@@ -207,15 +162,10 @@ fn an_invocation_that_is_dropped_is_open() {
     let recorder = Recorder::new();
     let user = UserId::MIN;
     drop(recorder.invoke(Operation::Edit(Edit::ActivateUser { user })));
-    recorder
-        .invoke(Operation::Dump)
-        .fail(StoreErrorKind::Unavailable);
+    recorder.invoke(Operation::Dump).fail(StoreErrorKind::Unavailable);
     let history = recorder.history();
     let endings: Vec<_> = history.events().iter().map(|event| &event.ending).collect();
-    assert_eq!(
-        endings,
-        [&Ending::Open, &Ending::Failed(StoreErrorKind::Unavailable)]
-    );
+    assert_eq!(endings, [&Ending::Open, &Ending::Failed(StoreErrorKind::Unavailable)]);
     assert_eq!(history.events()[1].ended, Some(2));
 }
 
@@ -230,10 +180,7 @@ fn runs() -> impl Strategy<Value = (Script, Vec<(u64, u64)>, Vec<Option<bool>>)>
 /// When each operation began and ended, if its turn was at ten times its place.
 fn times(widths: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let turns = (100_u64..).step_by(10);
-    turns
-        .zip(widths)
-        .map(|(turn, (before, after))| (turn - before, turn + after))
-        .collect()
+    turns.zip(widths).map(|(turn, (before, after))| (turn - before, turn + after)).collect()
 }
 
 /// An id that no strategy draws.
@@ -250,9 +197,7 @@ fn some_order_fits(initial: &Snapshot, events: &[Event], last: &Snapshot) -> boo
         }
         (0..left.len()).any(|place| {
             let event = &left[place];
-            let overtakes = left
-                .iter()
-                .any(|other| must(other) && other.ended < Some(event.began));
+            let overtakes = left.iter().any(|other| must(other) && other.ended < Some(event.began));
             let mut after = model.clone();
             let expected = after.perform(&event.operation);
             let admits = match &event.ending {

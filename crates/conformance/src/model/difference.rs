@@ -47,9 +47,7 @@ pub fn difference(expected: &Snapshot, found: &Snapshot) -> Option<Difference> {
     let mut lines = Lines(String::new());
     if expected.messenger_installed != found.messenger_installed {
         let (expected, found) = (expected.messenger_installed, found.messenger_installed);
-        lines.push(format_args!(
-            "messenger_installed: expected {expected}, found {found}"
-        ));
+        lines.push(format_args!("messenger_installed: expected {expected}, found {found}"));
     }
     lines.compare("users", &expected.users, &found.users);
     lines.compare("chats", &expected.chats, &found.chats);
@@ -63,11 +61,7 @@ pub fn difference(expected: &Snapshot, found: &Snapshot) -> Option<Difference> {
 /// Compares two snapshots to the letter, the order of all lists included; `None` if they agree.
 pub(crate) fn literal_difference(expected: &Snapshot, found: &Snapshot) -> Option<Difference> {
     let mut lines = Lines(String::new());
-    lines.same(
-        "messenger_installed",
-        &expected.messenger_installed,
-        &found.messenger_installed,
-    );
+    lines.same("messenger_installed", &expected.messenger_installed, &found.messenger_installed);
     lines.same("users", &expected.users, &found.users);
     lines.same("chats", &expected.chats, &found.chats);
     lines.same("links", &expected.links, &found.links);

@@ -82,18 +82,12 @@ pub(super) fn make(world: &mut Snapshot, edit: &Edit) {
 
 fn set_active(world: &mut Snapshot, user: UserId, active: bool) {
     let users = world.users.iter_mut();
-    users
-        .filter(|known| known.id == user)
-        .for_each(|known| known.active = active);
+    users.filter(|known| known.id == user).for_each(|known| known.active = active);
 }
 
 fn add_chat(world: &mut Snapshot, id: ChatId) {
     if !world.chats.iter().any(|known| known.id == id) {
-        world.chats.push(Chat {
-            id,
-            owner: None,
-            members: Vec::new(),
-        });
+        world.chats.push(Chat { id, owner: None, members: Vec::new() });
     }
 }
 

@@ -86,14 +86,8 @@ impl Serialize for Call {
 }
 
 /// What a call may say. More is refused: a field that is misspelt must not be taken for one that is absent.
-const FIELDS: [&str; 6] = [
-    "actor",
-    "CRM_ENTITY_TYPE",
-    "CRM_ENTITY",
-    "USER_ID",
-    "CHAT_ID",
-    "if_absent",
-];
+const FIELDS: [&str; 6] =
+    ["actor", "CRM_ENTITY_TYPE", "CRM_ENTITY", "USER_ID", "CHAT_ID", "if_absent"];
 
 /// A value that is read as the input.
 fn value(input: &Input) -> Value {
@@ -117,10 +111,7 @@ impl<'de> Deserialize<'de> for Call {
         let actor = serde_json::from_value(actor).map_err(D::Error::custom)?;
         let if_absent = serde_json::from_value(if_absent).map_err(D::Error::custom)?;
         let request = Request::deserialize(Value::Object(map)).map_err(D::Error::custom)?;
-        let request = Request {
-            if_absent,
-            ..request
-        };
+        let request = Request { if_absent, ..request };
         Ok(Self { actor, request })
     }
 }

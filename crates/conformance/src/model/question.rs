@@ -115,11 +115,7 @@ pub(super) struct Question<'a> {
 
 impl<'a> Question<'a> {
     pub(super) const fn new(world: &'a Snapshot, actor: UserId, asked: Asked) -> Self {
-        Self {
-            world,
-            actor,
-            asked,
-        }
+        Self { world, actor, asked }
     }
 
     pub(super) fn user(&self) -> Option<UserId> {
@@ -127,10 +123,7 @@ impl<'a> Question<'a> {
     }
 
     pub(super) fn entity(&self) -> Option<Entity> {
-        Some(Entity {
-            kind: self.asked.kind.value()?,
-            id: self.asked.id.value()?,
-        })
+        Some(Entity { kind: self.asked.kind.value()?, id: self.asked.id.value()? })
     }
 
     /// The chat that is meant: the one given, else the entity's last.
@@ -149,17 +142,12 @@ impl<'a> Question<'a> {
 
     pub(super) fn members(&self, chat: ChatId) -> impl Iterator<Item = UserId> + use<'a> {
         let chats = self.world.chats.iter();
-        chats
-            .filter(move |known| known.id == chat)
-            .flat_map(|known| known.members.iter().copied())
+        chats.filter(move |known| known.id == chat).flat_map(|known| known.members.iter().copied())
     }
 
     pub(super) fn owner_change(&self, chat: ChatId, user: UserId) -> OwnerChange {
         let chats = &self.world.chats;
-        if !chats
-            .iter()
-            .any(|known| known.id == chat && known.owner == Some(user))
-        {
+        if !chats.iter().any(|known| known.id == chat && known.owner == Some(user)) {
             return OwnerChange::Unchanged;
         }
         let may_own = |member: UserId| {

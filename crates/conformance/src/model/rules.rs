@@ -86,11 +86,7 @@ const TABLE: [Row; 12] = [
         },
         otherwise: |q| {
             let (actor, entity, chat) = (q.actor, q.entity()?, q.chat()?);
-            Some(Err(Refusal::RemovalDenied {
-                actor,
-                chat,
-                entity,
-            }))
+            Some(Err(Refusal::RemovalDenied { actor, chat, entity }))
         },
     },
     Row {

@@ -111,11 +111,7 @@ impl FromStr for Script {
         };
         let code = |line: &str| {
             let line = line.trim();
-            let end = if line.starts_with("//") {
-                Some(0)
-            } else {
-                line.find(" //")
-            };
+            let end = if line.starts_with("//") { Some(0) } else { line.find(" //") };
             line[..end.unwrap_or(line.len())].trim_end().to_owned()
         };
         let lines = text.lines().map(code).enumerate();

@@ -30,12 +30,7 @@ impl<'a, H: Harness> Stage<'a, H> {
     fn new(harness: &'a H, script: &'a Script) -> Self {
         let place = harness.block_on(harness.create(&script.world));
         let connect = || harness.block_on(harness.connect(&place));
-        Self {
-            harness,
-            script,
-            handles: [connect(), connect()],
-            place,
-        }
+        Self { harness, script, handles: [connect(), connect()], place }
     }
 
     fn handle(&self, turn: usize) -> &H::Store {
@@ -73,10 +68,9 @@ impl<'a, H: Harness> Stage<'a, H> {
     fn holds(&self, turn: usize, expected: &Snapshot) -> Result<(), Disagreement> {
         match difference(expected, &self.dump(turn + 1)) {
             None => Ok(()),
-            Some(difference) => Err(self.wrong(
-                turn,
-                format_args!("the store holds something else\n{difference}"),
-            )),
+            Some(difference) => {
+                Err(self.wrong(turn, format_args!("the store holds something else\n{difference}")))
+            }
         }
     }
 }
@@ -163,10 +157,7 @@ fn predicts(explained: &Response, answer: &Response) -> bool {
 /// # Errors
 /// [`Disagreement`] if the dump is not that world, [sorted](Snapshot::sort).
 pub fn keeps_what_it_loads<H: Harness>(harness: &H, world: &Snapshot) -> Result<(), Disagreement> {
-    let script = Script {
-        world: world.clone(),
-        operations: Vec::new(),
-    };
+    let script = Script { world: world.clone(), operations: Vec::new() };
     let stage = Stage::new(harness, &script);
     let mut expected = world.clone();
     expected.sort();

@@ -10,9 +10,8 @@ use crate::model::{Call, Operation, Script};
 /// Leaves out of a script that fails part after part, until it needs each of those that are left to fail.
 pub(super) fn minimise(mut script: Script, fails: impl Fn(&Script) -> bool) -> Script {
     let valid = |smaller: &Script| smaller.world.validate().is_ok();
-    while let Some(smaller) = smaller(&script)
-        .into_iter()
-        .find(|smaller| valid(smaller) && fails(smaller))
+    while let Some(smaller) =
+        smaller(&script).into_iter().find(|smaller| valid(smaller) && fails(smaller))
     {
         script = smaller;
     }
@@ -22,14 +21,8 @@ pub(super) fn minimise(mut script: Script, fails: impl Fn(&Script) -> bool) -> S
 /// The script without each of its parts, one at a time.
 fn smaller(script: &Script) -> Vec<Script> {
     let Script { world, operations } = script;
-    let with_operations = |operations| Script {
-        world: world.clone(),
-        operations,
-    };
-    let with_world = |world| Script {
-        world,
-        operations: operations.clone(),
-    };
+    let with_operations = |operations| Script { world: world.clone(), operations };
+    let with_world = |world| Script { world, operations: operations.clone() };
     let fewer = without_each(operations).into_iter().map(with_operations);
     let simpler = (0..operations.len()).flat_map(|place| {
         simpler(&operations[place]).into_iter().map(move |simple| {

@@ -76,11 +76,7 @@ fn problem<E: Display>(
 fn config() -> Config {
     let given = Config::default();
     Config {
-        cases: if env::var_os("PROPTEST_CASES").is_some() {
-            given.cases
-        } else {
-            CASES
-        },
+        cases: if env::var_os("PROPTEST_CASES").is_some() { given.cases } else { CASES },
         // A case is quick, and a world has many parts to leave out.
         max_shrink_iters: match given.max_shrink_iters {
             u32::MAX => 100_000,

@@ -110,10 +110,7 @@ fn a_minimal_script_needs_each_of_its_parts() {
             panic!("{world:?}");
         };
         assert_eq!((chat.members.len(), chat.owner), (1, None));
-        let rest = Snapshot {
-            chats: Vec::new(),
-            ..world
-        };
+        let rest = Snapshot { chats: Vec::new(), ..world };
         assert_eq!((rest, operations), (Snapshot::default(), Vec::new()));
     }
 }

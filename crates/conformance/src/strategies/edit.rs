@@ -49,11 +49,7 @@ fn about_a_link(ids: &Ids) -> impl Strategy<Value = Edit> + use<> {
     let both = (select(ids.entities.clone()), select(ids.chats.clone()));
     (both, proptest::bool::weighted(0.3)).prop_map(|((entity, chat), unlink)| {
         let link = Link { entity, chat };
-        if unlink {
-            Edit::Unlink(link)
-        } else {
-            Edit::Link(link)
-        }
+        if unlink { Edit::Unlink(link) } else { Edit::Link(link) }
     })
 }
 
@@ -64,19 +60,11 @@ fn about_a_right(ids: &Ids) -> impl Strategy<Value = Edit> + use<> {
     prop_oneof![
         access.prop_map(|(user, entity, revoke)| {
             let access = AccessGrant { user, entity };
-            if revoke {
-                Edit::RevokeAccess(access)
-            } else {
-                Edit::GrantAccess(access)
-            }
+            if revoke { Edit::RevokeAccess(access) } else { Edit::GrantAccess(access) }
         }),
         remover.prop_map(|(user, chat, revoke)| {
             let remover = RemovalRight { user, chat };
-            if revoke {
-                Edit::RevokeRemoval(remover)
-            } else {
-                Edit::GrantRemoval(remover)
-            }
+            if revoke { Edit::RevokeRemoval(remover) } else { Edit::GrantRemoval(remover) }
         }),
     ]
 }

@@ -23,11 +23,7 @@ impl Ids {
         chats: impl IntoIterator<Item = ChatId>,
         entities: impl IntoIterator<Item = Entity>,
     ) -> Self {
-        let ids = Self {
-            users: sorted(users),
-            chats: sorted(chats),
-            entities: sorted(entities),
-        };
+        let ids = Self { users: sorted(users), chats: sorted(chats), entities: sorted(entities) };
         assert!(
             !ids.users.is_empty() && !ids.chats.is_empty() && !ids.entities.is_empty(),
             "there must be a user, a chat and an entity to draw"
@@ -64,15 +60,7 @@ impl Ids {
             (EntityKind::Contact, i64::MAX),
         ];
         Self::of_numbers(
-            [
-                1,
-                TWO_31,
-                TWO_32 + 1,
-                TWO_53 - 1,
-                TWO_53,
-                TWO_53 + 1,
-                i64::MAX,
-            ],
+            [1, TWO_31, TWO_32 + 1, TWO_53 - 1, TWO_53, TWO_53 + 1, i64::MAX],
             [1, TWO_31, TWO_32 + 1, TWO_53, TWO_53 + 1, i64::MAX],
             entities,
         )
@@ -94,11 +82,7 @@ impl Ids {
     /// All ids that occur in a world, and the [small](Self::small) ones, so that there are strangers too.
     #[must_use]
     pub fn about(world: &Snapshot) -> Self {
-        let Self {
-            mut users,
-            mut chats,
-            mut entities,
-        } = Self::small();
+        let Self { mut users, mut chats, mut entities } = Self::small();
         users.extend(world.users.iter().map(|user| user.id));
         users.extend(world.access.iter().map(|access| access.user));
         users.extend(world.removers.iter().map(|remover| remover.user));

@@ -36,57 +36,35 @@ struct Lots {
 
 fn lots() -> impl Strategy<Value = Lots> {
     let if_absent = prop_oneof![3 => Just(IfAbsent::Refuse), 1 => Just(IfAbsent::Accept)];
-    let lots = (
-        lot(),
-        lot(),
-        lot(),
-        any::<bool>(),
-        any::<Index>(),
+    let lots = (lot(), lot(), lot(), any::<bool>(), any::<Index>(), if_absent);
+    lots.prop_map(|(link, actor, user, names_chat, stranger, if_absent)| Lots {
+        link,
+        actor,
+        user,
+        names_chat,
+        stranger,
         if_absent,
-    );
-    lots.prop_map(
-        |(link, actor, user, names_chat, stranger, if_absent)| Lots {
-            link,
-            actor,
-            user,
-            names_chat,
-            stranger,
-            if_absent,
-        },
-    )
+    })
 }
 
 impl Lots {
     fn in_world(&self, world: &Snapshot) -> (UserId, Removal) {
         let ids = Ids::about(world);
-        let links: Vec<_> = world
-            .links
-            .iter()
-            .map(|link| (link.entity, link.chat))
-            .collect();
+        let links: Vec<_> = world.links.iter().map(|link| (link.entity, link.chat)).collect();
         let unlinked = || {
             let entity = *self.link.which.get(&ids.entities);
             (entity, *self.stranger.get(&ids.chats))
         };
         let (entity, chat) = self.link.draw(&links).unwrap_or_else(unlinked);
-        let meant = if self.names_chat {
-            chat
-        } else {
-            last_chat(world, entity).unwrap_or(chat)
-        };
+        let meant = if self.names_chat { chat } else { last_chat(world, entity).unwrap_or(chat) };
         let draw = |lot: &Lot, belonging: &[UserId]| {
-            lot.draw(belonging)
-                .unwrap_or_else(|| *lot.which.get(&ids.users))
+            lot.draw(belonging).unwrap_or_else(|| *lot.which.get(&ids.users))
         };
         let actor = draw(&self.actor, &may_remove(world, entity, meant));
         let user = draw(&self.user, &active_members(world, meant));
 
         let removal = Removal::new(entity, user).if_absent(self.if_absent);
-        if self.names_chat {
-            (actor, removal.in_chat(meant))
-        } else {
-            (actor, removal)
-        }
+        if self.names_chat { (actor, removal.in_chat(meant)) } else { (actor, removal) }
     }
 }
 
@@ -110,9 +88,7 @@ impl Lot {
 
 fn last_chat(world: &Snapshot, entity: Entity) -> Option<ChatId> {
     let mut links = world.links.iter().rev();
-    links
-        .find(|link| link.entity == entity)
-        .map(|link| link.chat)
+    links.find(|link| link.entity == entity).map(|link| link.chat)
 }
 
 fn may_remove(world: &Snapshot, entity: Entity, chat: ChatId) -> Vec<UserId> {
@@ -121,10 +97,7 @@ fn may_remove(world: &Snapshot, entity: Entity, chat: ChatId) -> Vec<UserId> {
         let mut access = world.access.iter();
         access.any(|access| access.user == *user && access.entity == entity)
     };
-    removers
-        .map(|remover| remover.user)
-        .filter(has_access)
-        .collect()
+    removers.map(|remover| remover.user).filter(has_access).collect()
 }
 
 fn active_members(world: &Snapshot, chat: ChatId) -> Vec<UserId> {
@@ -133,10 +106,7 @@ fn active_members(world: &Snapshot, chat: ChatId) -> Vec<UserId> {
         users.any(|user| user.id == *member && user.active)
     };
     let chats = world.chats.iter().filter(|known| known.id == chat);
-    chats
-        .flat_map(|chat| chat.members.iter().copied())
-        .filter(is_active)
-        .collect()
+    chats.flat_map(|chat| chat.members.iter().copied()).filter(is_active).collect()
 }
 
 /// A call as it may come over the wire: mostly a [`removal`] in `world`, its ids in any spelling, now and then with an odd
@@ -163,12 +133,7 @@ struct Spellings {
 
 fn spellings() -> impl Strategy<Value = Spellings> {
     let drawn = (spelling(), spelling(), spelling(), kind_spelling());
-    drawn.prop_map(|(entity, user, chat, kind)| Spellings {
-        entity,
-        user,
-        chat,
-        kind,
-    })
+    drawn.prop_map(|(entity, user, chat, kind)| Spellings { entity, user, chat, kind })
 }
 
 impl Spellings {
@@ -295,12 +260,7 @@ pub fn odd_kind() -> impl Strategy<Value = Input> {
         "\u{ff4c}ead",
         "1",
     ];
-    let others = [
-        Input::Absent,
-        Input::Other,
-        Input::Number(0),
-        Input::Number(1),
-    ];
+    let others = [Input::Absent, Input::Other, Input::Number(0), Input::Number(1)];
     select([&others[..], &texts.map(Input::from)].concat())
 }
 

@@ -53,10 +53,7 @@ impl ValueTree for ScriptTree {
 
     fn current(&self) -> Script {
         let (state, operations, _) = self.0.current();
-        Script {
-            world: state.model().world().clone(),
-            operations,
-        }
+        Script { world: state.model().world().clone(), operations }
     }
 
     fn simplify(&mut self) -> bool {

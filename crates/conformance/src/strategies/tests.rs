@@ -50,9 +50,7 @@ fn every_ending_is_drawn_and_many_removals_succeed() {
     assert_eq!(endings.len(), refusals + 5, "{endings:?}");
     let rarest = endings.values().min().copied().unwrap_or_default();
     assert!(rarest >= 10, "{endings:?}");
-    let removed = endings
-        .iter()
-        .filter(|(name, _)| name.starts_with("removed"));
+    let removed = endings.iter().filter(|(name, _)| name.starts_with("removed"));
     let removed: usize = removed.map(|(_, number)| number).sum();
     assert!(removed * 3 >= SAMPLES, "{endings:?}");
 }
@@ -82,10 +80,7 @@ fn rules_fail_together_with_those_beside_them() {
         (11, 12),
     ];
     for pair in neighbours {
-        assert!(
-            together.contains(&pair),
-            "{pair:?} is not among {together:?}"
-        );
+        assert!(together.contains(&pair), "{pair:?} is not among {together:?}");
     }
 }
 
@@ -119,11 +114,7 @@ fn every_edit_is_drawn_and_every_rejection() {
 /// Of each sort of large ids, two are the same once they are cut to 32 bits, and two once they are rounded to a float.
 #[test]
 fn large_ids_are_alike_to_who_mistakes_them() {
-    let Ids {
-        users,
-        chats,
-        entities,
-    } = Ids::large();
+    let Ids { users, chats, entities } = Ids::large();
     let by_kind = |kind| {
         let of_kind = entities.iter().filter(move |entity| entity.kind == kind);
         of_kind.map(|entity| entity.id.get()).collect::<Vec<_>>()

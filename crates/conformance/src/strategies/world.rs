@@ -19,11 +19,7 @@ pub fn world() -> impl Strategy<Value = Snapshot> {
 /// A valid world of the given ids: users of every kind, inactive ones, members, actors and removers who are no known
 /// users, chats with and without an owner, links in any order, some records in the log.
 pub fn world_of(ids: &Ids) -> impl Strategy<Value = Snapshot> + use<> {
-    let Ids {
-        users,
-        chats,
-        entities,
-    } = ids;
+    let Ids { users, chats, entities } = ids;
     let each_user = users.iter().map(|id| user(*id)).collect();
     let each_chat = chats.iter().map(|id| chat(*id, users)).collect();
     (
@@ -35,35 +31,29 @@ pub fn world_of(ids: &Ids) -> impl Strategy<Value = Snapshot> + use<> {
         some_of(0.6, pairs(users, chats)),
         vec(record(ids), 0..3),
     )
-        .prop_map(
-            |(not_installed, users, chats, links, access, removers, removals)| {
-                let known = |id: ChatId| chats.iter().any(|chat| chat.id == id);
-                let links = links.into_iter().filter(|(_, chat)| known(*chat));
-                let removers = removers.into_iter().filter(|(_, chat)| known(*chat));
-                Snapshot {
-                    messenger_installed: !not_installed,
-                    users,
-                    links: links.map(|(entity, chat)| Link { entity, chat }).collect(),
-                    access: access
-                        .into_iter()
-                        .map(|(user, entity)| AccessGrant { user, entity })
-                        .collect(),
-                    removers: removers
-                        .map(|(user, chat)| RemovalRight { user, chat })
-                        .collect(),
-                    removals,
-                    chats,
-                }
-            },
-        )
+        .prop_map(|(not_installed, users, chats, links, access, removers, removals)| {
+            let known = |id: ChatId| chats.iter().any(|chat| chat.id == id);
+            let links = links.into_iter().filter(|(_, chat)| known(*chat));
+            let removers = removers.into_iter().filter(|(_, chat)| known(*chat));
+            Snapshot {
+                messenger_installed: !not_installed,
+                users,
+                links: links.map(|(entity, chat)| Link { entity, chat }).collect(),
+                access: access
+                    .into_iter()
+                    .map(|(user, entity)| AccessGrant { user, entity })
+                    .collect(),
+                removers: removers.map(|(user, chat)| RemovalRight { user, chat }).collect(),
+                removals,
+                chats,
+            }
+        })
 }
 
 /// Some of what is offered, each with a probability, in their order.
 fn some<S: Strategy>(probability: f64, offered: Vec<S>) -> impl Strategy<Value = Vec<S::Value>> {
     let offered = offered.into_iter();
-    let drawn: Vec<_> = offered
-        .map(|one| option::weighted(probability, one))
-        .collect();
+    let drawn: Vec<_> = offered.map(|one| option::weighted(probability, one)).collect();
     drawn.prop_map(|drawn| drawn.into_iter().flatten().collect())
 }
 
@@ -112,14 +102,12 @@ fn record(ids: &Ids) -> impl Strategy<Value = RemovalRecord> + use<> {
         option::weighted(0.3, user()),
         option::weighted(0.9, seconds),
     )
-        .prop_map(
-            |(chat, user, actor, entity, new_owner, seconds)| RemovalRecord {
-                chat,
-                user,
-                actor,
-                entity,
-                new_owner,
-                recorded_at: seconds.and_then(|seconds| Timestamp::new(seconds, 0).ok()),
-            },
-        )
+        .prop_map(|(chat, user, actor, entity, new_owner, seconds)| RemovalRecord {
+            chat,
+            user,
+            actor,
+            entity,
+            new_owner,
+            recorded_at: seconds.and_then(|seconds| Timestamp::new(seconds, 0).ok()),
+        })
 }

@@ -15,16 +15,9 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
     (
         Flaw::LostUpdate,
         Optimistic,
-        &[
-            "r1_same_user_removed_twice_at_once",
-            "r2_removal_beside_joining_again",
-        ],
+        &["r1_same_user_removed_twice_at_once", "r2_removal_beside_joining_again"],
     ),
-    (
-        Flaw::DirtyRead,
-        Optimistic,
-        &["r7_aborted_attempt_is_never_seen"],
-    ),
+    (Flaw::DirtyRead, Optimistic, &["r7_aborted_attempt_is_never_seen"]),
     (
         Flaw::WriteSkew,
         Optimistic,
@@ -41,32 +34,12 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
         &["r11_refusal_commits_too", "r4_right_revoked_in_flight"],
     ),
     (Flaw::LiveReads, Optimistic, &["r6_reads_are_of_one_state"]),
-    (
-        Flaw::LastChatUnread,
-        Optimistic,
-        &["r5_last_chat_changed_in_flight"],
-    ),
-    (
-        Flaw::OwnerUnread,
-        Optimistic,
-        &["r3_succession_changed_in_flight"],
-    ),
-    (
-        Flaw::SuccessorUnread,
-        Optimistic,
-        &["r3_succession_changed_in_flight"],
-    ),
-    (
-        Flaw::MembersUnread,
-        Optimistic,
-        &["r3_succession_changed_in_flight"],
-    ),
+    (Flaw::LastChatUnread, Optimistic, &["r5_last_chat_changed_in_flight"]),
+    (Flaw::OwnerUnread, Optimistic, &["r3_succession_changed_in_flight"]),
+    (Flaw::SuccessorUnread, Optimistic, &["r3_succession_changed_in_flight"]),
+    (Flaw::MembersUnread, Optimistic, &["r3_succession_changed_in_flight"]),
     (Flaw::NumberedEarly, Optimistic, &["r12_log_is_followed"]),
-    (
-        Flaw::RowLocks,
-        Optimistic,
-        &["r9_batches_in_opposite_orders"],
-    ),
+    (Flaw::RowLocks, Optimistic, &["r9_batches_in_opposite_orders"]),
     (
         Flaw::NoRollbackOnDrop,
         Pessimistic,
@@ -79,181 +52,50 @@ const CAUGHT: &[(Flaw, Mode, &[&str])] = &[
             "k3_failure_in_a_batch",
         ],
     ),
-    (
-        Flaw::LockLeft,
-        Pessimistic,
-        &["r8_cancelled_begin", "r8_cancelled_call"],
-    ),
-    (
-        Flaw::CommitInTwoSteps,
-        Pessimistic,
-        &["r8_cancelled_commit"],
-    ),
-    (
-        Flaw::FailureIsAbsence,
-        Pessimistic,
-        &["n4_storage_failure_is_no_refusal"],
-    ),
-    (
-        Flaw::RecordWithoutChange,
-        Pessimistic,
-        &["n5_no_row_is_no_success"],
-    ),
-    (
-        Flaw::RecordOfAQuestion,
-        Pessimistic,
-        &["d2_odd_values_are_refused"],
-    ),
-    (
-        Flaw::ChangeWithoutRecord,
-        Pessimistic,
-        &["r10_many_callers", "o4_member_leaves_owner_stays"],
-    ),
-    (
-        Flaw::AlikeRecordsAreOne,
-        Pessimistic,
-        &["d1_dump_equals_what_was_loaded"],
-    ),
-    (
-        Flaw::NumberedFromElsewhere,
-        Pessimistic,
-        &["d1_dump_equals_what_was_loaded"],
-    ),
-    (
-        Flaw::MembersCut,
-        Pessimistic,
-        &["d1_dump_equals_what_was_loaded"],
-    ),
-    (
-        Flaw::RecordWithoutTime,
-        Pessimistic,
-        &["o4_member_leaves_owner_stays"],
-    ),
-    (
-        Flaw::OwnerMovedFirst,
-        Pessimistic,
-        &["o3_refusal_leaves_the_owner"],
-    ),
+    (Flaw::LockLeft, Pessimistic, &["r8_cancelled_begin", "r8_cancelled_call"]),
+    (Flaw::CommitInTwoSteps, Pessimistic, &["r8_cancelled_commit"]),
+    (Flaw::FailureIsAbsence, Pessimistic, &["n4_storage_failure_is_no_refusal"]),
+    (Flaw::RecordWithoutChange, Pessimistic, &["n5_no_row_is_no_success"]),
+    (Flaw::RecordOfAQuestion, Pessimistic, &["d2_odd_values_are_refused"]),
+    (Flaw::ChangeWithoutRecord, Pessimistic, &["r10_many_callers", "o4_member_leaves_owner_stays"]),
+    (Flaw::AlikeRecordsAreOne, Pessimistic, &["d1_dump_equals_what_was_loaded"]),
+    (Flaw::NumberedFromElsewhere, Pessimistic, &["d1_dump_equals_what_was_loaded"]),
+    (Flaw::MembersCut, Pessimistic, &["d1_dump_equals_what_was_loaded"]),
+    (Flaw::RecordWithoutTime, Pessimistic, &["o4_member_leaves_owner_stays"]),
+    (Flaw::OwnerMovedFirst, Pessimistic, &["o3_refusal_leaves_the_owner"]),
     (
         Flaw::OwnerMayBeABot,
         Pessimistic,
-        &[
-            "o1_earliest_active_human_succeeds",
-            "o2_nobody_else_may_own",
-        ],
+        &["o1_earliest_active_human_succeeds", "o2_nobody_else_may_own"],
     ),
-    (
-        Flaw::OwnerByLowestId,
-        Pessimistic,
-        &["o1_earliest_active_human_succeeds"],
-    ),
-    (
-        Flaw::OwnerByLaterJoining,
-        Pessimistic,
-        &["o1_earliest_active_human_succeeds"],
-    ),
-    (
-        Flaw::OwnerFromOldMembers,
-        Pessimistic,
-        &["k1_one_of_ten_refused"],
-    ),
-    (
-        Flaw::OwnerMovedByMembers,
-        Pessimistic,
-        &["o4_member_leaves_owner_stays"],
-    ),
-    (
-        Flaw::OwnerStays,
-        Pessimistic,
-        &["o2_nobody_else_may_own", "o5_last_member_leaves"],
-    ),
-    (
-        Flaw::OwnerRemembered,
-        Pessimistic,
-        &["o6_former_owner_returns_as_member"],
-    ),
-    (
-        Flaw::LinksGoWithTheLast,
-        Pessimistic,
-        &["o5_last_member_leaves"],
-    ),
-    (
-        Flaw::LeavesAllChats,
-        Pessimistic,
-        &["n3_only_the_named_chat_is_left"],
-    ),
+    (Flaw::OwnerByLowestId, Pessimistic, &["o1_earliest_active_human_succeeds"]),
+    (Flaw::OwnerByLaterJoining, Pessimistic, &["o1_earliest_active_human_succeeds"]),
+    (Flaw::OwnerFromOldMembers, Pessimistic, &["k1_one_of_ten_refused"]),
+    (Flaw::OwnerMovedByMembers, Pessimistic, &["o4_member_leaves_owner_stays"]),
+    (Flaw::OwnerStays, Pessimistic, &["o2_nobody_else_may_own", "o5_last_member_leaves"]),
+    (Flaw::OwnerRemembered, Pessimistic, &["o6_former_owner_returns_as_member"]),
+    (Flaw::LinksGoWithTheLast, Pessimistic, &["o5_last_member_leaves"]),
+    (Flaw::LeavesAllChats, Pessimistic, &["n3_only_the_named_chat_is_left"]),
     (
         Flaw::EverybodyIsAMember,
         Pessimistic,
-        &[
-            "n1_stranger_is_refused",
-            "n2_second_removal_in_a_row",
-            "k2_same_request_twice",
-        ],
+        &["n1_stranger_is_refused", "n2_second_removal_in_a_row", "k2_same_request_twice"],
     ),
-    (
-        Flaw::WriteAlwaysSucceeds,
-        Pessimistic,
-        &["n5_no_row_is_no_success"],
-    ),
-    (
-        Flaw::InactiveCounts,
-        Pessimistic,
-        &["u1_inactive_user_is_refused"],
-    ),
-    (
-        Flaw::BotsAreNoMembers,
-        Pessimistic,
-        &["u4_rules_apply_to_all_alike"],
-    ),
-    (
-        Flaw::AccessCachedAcrossUsers,
-        Pessimistic,
-        &["u2_answers_do_not_depend_on_who_asked_before"],
-    ),
-    (
-        Flaw::AccessIsRight,
-        Pessimistic,
-        &["u3_rights_are_separate"],
-    ),
-    (
-        Flaw::AccessThroughChat,
-        Pessimistic,
-        &["e1_named_entity_decides"],
-    ),
-    (
-        Flaw::KindIgnored,
-        Pessimistic,
-        &["d3_equal_numbers_are_not_the_same_thing"],
-    ),
-    (
-        Flaw::IdsCut,
-        Pessimistic,
-        &["d1_ids_are_exact", "d1_dump_equals_what_was_loaded"],
-    ),
+    (Flaw::WriteAlwaysSucceeds, Pessimistic, &["n5_no_row_is_no_success"]),
+    (Flaw::InactiveCounts, Pessimistic, &["u1_inactive_user_is_refused"]),
+    (Flaw::BotsAreNoMembers, Pessimistic, &["u4_rules_apply_to_all_alike"]),
+    (Flaw::AccessCachedAcrossUsers, Pessimistic, &["u2_answers_do_not_depend_on_who_asked_before"]),
+    (Flaw::AccessIsRight, Pessimistic, &["u3_rights_are_separate"]),
+    (Flaw::AccessThroughChat, Pessimistic, &["e1_named_entity_decides"]),
+    (Flaw::KindIgnored, Pessimistic, &["d3_equal_numbers_are_not_the_same_thing"]),
+    (Flaw::IdsCut, Pessimistic, &["d1_ids_are_exact", "d1_dump_equals_what_was_loaded"]),
     (Flaw::AccessRounded, Pessimistic, &["d1_ids_are_told_apart"]),
-    (
-        Flaw::RelinkedKeepsPlace,
-        Pessimistic,
-        &["e2_newest_link_is_last"],
-    ),
-    (
-        Flaw::RightsComeBack,
-        Pessimistic,
-        &["e6_deleted_chat_leaves_nothing"],
-    ),
-    (
-        Flaw::JoinsTwice,
-        Pessimistic,
-        &["e6_edits_do_what_they_say"],
-    ),
+    (Flaw::RelinkedKeepsPlace, Pessimistic, &["e2_newest_link_is_last"]),
+    (Flaw::RightsComeBack, Pessimistic, &["e6_deleted_chat_leaves_nothing"]),
+    (Flaw::JoinsTwice, Pessimistic, &["e6_edits_do_what_they_say"]),
     (Flaw::AnyLastChat, Pessimistic, &["e3_no_chat"]),
     (Flaw::AnyLink, Pessimistic, &["e4_chat_elsewhere"]),
-    (
-        Flaw::MessengerAssumed,
-        Pessimistic,
-        &["e5_messenger_comes_first", "e6_earlier_rule_decides"],
-    ),
+    (Flaw::MessengerAssumed, Pessimistic, &["e5_messenger_comes_first", "e6_earlier_rule_decides"]),
 ];
 
 #[test]
@@ -275,10 +117,7 @@ fn is_caught(flaw: Flaw, mode: Mode, name: &str) {
 
 /// What a case says of a flawed backend.
 fn account(flaw: Flaw, mode: Mode, name: &str) -> String {
-    let harness = VersionsHarness {
-        mode,
-        flaw: Some(flaw),
-    };
+    let harness = VersionsHarness { mode, flaw: Some(flaw) };
     match catch_unwind(|| check(harness, name)) {
         Ok(()) => panic!("{name} does not catch {flaw:?}"),
         Err(panic) => *panic.downcast().expect("the account is a text"),
@@ -288,11 +127,7 @@ fn account(flaw: Flaw, mode: Mode, name: &str) -> String {
 /// Law, world, what was asked, what was expected and what came.
 #[test]
 fn an_account_can_be_pasted_into_a_test() {
-    let account = account(
-        Flaw::RelinkedKeepsPlace,
-        Pessimistic,
-        "e2_newest_link_is_last",
-    );
+    let account = account(Flaw::RelinkedKeepsPlace, Pessimistic, "e2_newest_link_is_last");
     let parts = [
         "E2: the last chat of an entity is that of its newest link, and a link made again is the newest\n\n",
         r#"let world = world(r#"{"users":[{"id":1,"active":true,"kind":"human"},"#,
@@ -313,10 +148,7 @@ fn an_account_can_be_pasted_into_a_test() {
 fn an_account_of_a_race_says_whether_the_sides_met() {
     let case = "r1_same_user_removed_twice_at_once";
     let account = account(Flaw::LostUpdate, Optimistic, case);
-    assert!(
-        account.contains("// the two ran at once and met (at "),
-        "{account}"
-    );
+    assert!(account.contains("// the two ran at once and met (at "), "{account}");
 }
 
 #[test]
@@ -326,18 +158,13 @@ fn an_account_of_a_case_that_never_ends_says_what_was_done() {
                 let store = Faulty::new(harness.connect(&place).await);\n\
                 store.inject(1, Fault::StallAfter(Gate::default()));\n";
     assert!(account.contains(done), "{account}");
-    assert!(
-        account.contains("came: none within 4s: a lock was left"),
-        "{account}"
-    );
+    assert!(account.contains("came: none within 4s: a lock was left"), "{account}");
 }
 
 #[test]
 fn every_case_catches_a_flaw() {
-    let catching: BTreeSet<_> = CAUGHT
-        .iter()
-        .flat_map(|(.., cases)| cases.iter().copied())
-        .collect();
+    let catching: BTreeSet<_> =
+        CAUGHT.iter().flat_map(|(.., cases)| cases.iter().copied()).collect();
     let all: BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
     assert_eq!(catching, all);
 }
@@ -350,9 +177,7 @@ fn the_page_of_testing_tells_which_case_catches_which_flaw() {
     for (flaw, _, cases) in CAUGHT {
         let start = format!("| `{flaw:?}` | ");
         let end = format!(" | `{}` |", cases.join("`, `"));
-        let told = page
-            .lines()
-            .any(|row| row.starts_with(&start) && row.ends_with(&end));
+        let told = page.lines().any(|row| row.starts_with(&start) && row.ends_with(&end));
         assert!(told, "no row: {start}…{end}");
     }
 }

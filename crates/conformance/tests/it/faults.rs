@@ -30,16 +30,9 @@ fn it_records_the_questions_with_their_arguments() {
         Call::MessengerInstalled,
         Call::HasAccess { actor, entity },
         Call::IsLinked { chat, entity },
-        Call::MayRemove {
-            actor,
-            chat,
-            entity,
-        },
+        Call::MayRemove { actor, chat, entity },
         Call::IsActive { user: user(12) },
-        Call::Role {
-            chat,
-            user: user(12),
-        },
+        Call::Role { chat, user: user(12) },
         Call::RemoveMember(change(12, OwnerChange::Unchanged)),
         Call::Commit,
     ];
@@ -52,16 +45,8 @@ fn a_commit_fails_before_or_after_its_effect() {
     let commit = 9;
     let removed = after(&office(), &change(12, OwnerChange::Unchanged));
     let faults = [
-        (
-            Fault::Before(StoreErrorKind::Corrupt),
-            StoreErrorKind::Corrupt,
-            office(),
-        ),
-        (
-            Fault::After(StoreErrorKind::Corrupt),
-            StoreErrorKind::OutcomeUnknown,
-            removed,
-        ),
+        (Fault::Before(StoreErrorKind::Corrupt), StoreErrorKind::Corrupt, office()),
+        (Fault::After(StoreErrorKind::Corrupt), StoreErrorKind::OutcomeUnknown, removed),
     ];
     for (fault, expected, mut state) in faults {
         let store = faulty_office();
@@ -70,10 +55,7 @@ fn a_commit_fails_before_or_after_its_effect() {
         assert_eq!(kind(&error), Some(expected));
         let dump = block_on(store.inner().dump());
         state.sort();
-        assert_eq!(
-            (dump.chats, dump.removals.len()),
-            (state.chats, state.removals.len())
-        );
+        assert_eq!((dump.chats, dump.removals.len()), (state.chats, state.removals.len()));
     }
 }
 
@@ -94,10 +76,7 @@ fn a_fault_happens_once_is_counted_from_its_injection_and_can_be_taken_back() {
 /// Held before its effect a commit has none, held after it has; either way its caller waits until the gate is opened.
 #[test]
 fn a_stalled_call_waits_for_its_gate() {
-    for (stall, records) in [
-        (Fault::StallBefore as fn(Gate) -> Fault, 2),
-        (Fault::StallAfter, 3),
-    ] {
+    for (stall, records) in [(Fault::StallBefore as fn(Gate) -> Fault, 2), (Fault::StallAfter, 3)] {
         let (store, gate) = (faulty_office(), Gate::default());
         store.inject(9, stall(gate.clone()));
         let asked = removal(12);

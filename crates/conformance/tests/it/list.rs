@@ -20,12 +20,7 @@ fn cases_are_named_after_their_scenarios_and_never_alike() {
     assert_eq!(names.len(), CASES.len());
     for case in CASES {
         let prefix = format!("{}_", case.id.to_lowercase());
-        assert!(
-            case.name.starts_with(&prefix),
-            "{} plays {}",
-            case.name,
-            case.id
-        );
+        assert!(case.name.starts_with(&prefix), "{} plays {}", case.name, case.id);
     }
 }
 
@@ -47,14 +42,8 @@ fn the_front_page_names_the_versions_in_use() {
             continue;
         }
         external += 1;
-        let in_use = [
-            format!("\n{dependency}\n"),
-            format!("\n{name} = {{ version = {version}"),
-        ];
-        assert!(
-            in_use.iter().any(|line| manifest.contains(line)),
-            "{dependency}"
-        );
+        let in_use = [format!("\n{dependency}\n"), format!("\n{name} = {{ version = {version}")];
+        assert!(in_use.iter().any(|line| manifest.contains(line)), "{dependency}");
     }
     assert_eq!(external, 4);
 }

@@ -109,18 +109,10 @@ impl Versions {
             let chats = world.chats.iter_mut();
             chats.for_each(|chat| chat.members.truncate(100));
         }
-        let before = if flaw == Some(Flaw::NumberedFromElsewhere) {
-            1000
-        } else {
-            0
-        };
+        let before = if flaw == Some(Flaw::NumberedFromElsewhere) { 1000 } else { 0 };
         let numbered = before + u64::try_from(world.removals.len()).expect("few");
-        let data = Data {
-            world,
-            numbers: (before + 1..=numbered).collect(),
-            numbered,
-            ..Data::default()
-        };
+        let data =
+            Data { world, numbers: (before + 1..=numbered).collect(), numbered, ..Data::default() };
         Self(Arc::new(Shared {
             mode,
             flaw,
@@ -144,11 +136,7 @@ impl Versions {
         let began = data.clock;
         data.clock += 1;
         let committed = data.clock;
-        data.committed.push(Footprint {
-            began,
-            committed,
-            ..footprint
-        });
+        data.committed.push(Footprint { began, committed, ..footprint });
         result
     }
 
@@ -165,10 +153,7 @@ impl Versions {
     }
 
     async fn read<R>(&self, read: impl FnOnce(&mut Data) -> R) -> R {
-        let footprint = Footprint {
-            reads_all: true,
-            ..Footprint::default()
-        };
+        let footprint = Footprint { reads_all: true, ..Footprint::default() };
         self.alone(footprint, read).await
     }
 
@@ -182,9 +167,7 @@ impl Versions {
         let numbered = |data: &mut Data| {
             let records = data.world.removals.iter().copied();
             let entries = data.numbers.iter().copied().zip(records);
-            entries
-                .map(|(sequence, record)| LogEntry { sequence, record })
-                .collect::<Vec<_>>()
+            entries.map(|(sequence, record)| LogEntry { sequence, record }).collect::<Vec<_>>()
         };
         let mut log = self.read(numbered).await;
         log.retain(|entry| entry.sequence > after);

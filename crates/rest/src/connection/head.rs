@@ -42,11 +42,7 @@ impl Activity {
     /// Waits until no head is half read.
     pub(crate) async fn between_heads(&self) {
         // The sender is `self`, so the channel is not closed meanwhile.
-        let _ = self
-            .0
-            .subscribe()
-            .wait_for(|phase| *phase != Phase::Head)
-            .await;
+        let _ = self.0.subscribe().wait_for(|phase| *phase != Phase::Head).await;
     }
 }
 
@@ -64,11 +60,7 @@ pub(crate) struct HeadWatch<S> {
 
 impl<S> HeadWatch<S> {
     pub(crate) fn new(stream: S, activity: Activity) -> Self {
-        Self {
-            stream,
-            activity,
-            held_back: None,
-        }
+        Self { stream, activity, held_back: None }
     }
 
     /// Returns the stream, and the status of the answer that was held back.

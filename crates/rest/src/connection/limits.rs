@@ -52,10 +52,7 @@ impl ConnectionLimits {
     pub(crate) fn try_acquire(&self, peer: IpAddr) -> Result<ConnectionPermit, Reason> {
         let peer = PeerPermit::try_acquire(&self.peers, peer).ok_or(Reason::PeerLimit)?;
         let all = Arc::clone(&self.all).try_acquire_owned();
-        Ok(ConnectionPermit {
-            _all: all.map_err(|_| Reason::ConnectionLimit)?,
-            _peer: peer,
-        })
+        Ok(ConnectionPermit { _all: all.map_err(|_| Reason::ConnectionLimit)?, _peer: peer })
     }
 }
 
@@ -75,10 +72,7 @@ impl PeerPermit {
             return None;
         }
         *count += 1;
-        Some(Self {
-            peers: Arc::clone(peers),
-            key,
-        })
+        Some(Self { peers: Arc::clone(peers), key })
     }
 }
 
@@ -126,11 +120,8 @@ mod tests {
 
     #[test]
     fn closed_connections_make_room_and_leave_nothing_behind() {
-        let options = Options {
-            max_connections: 3,
-            max_connections_per_peer: 2,
-            ..Options::default()
-        };
+        let options =
+            Options { max_connections: 3, max_connections_per_peer: 2, ..Options::default() };
         let limits = ConnectionLimits::new(&options);
         let acquire = |peer: &str| limits.try_acquire(peer.parse().expect("an address"));
         let first = acquire("192.0.2.1").expect("room");

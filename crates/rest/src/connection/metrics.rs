@@ -70,11 +70,7 @@ pub(crate) struct ConnectionMetrics {
 impl ConnectionMetrics {
     /// Adds the figures to those of a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "connections_open",
-            "Connections being served",
-            self.open.clone(),
-        );
+        registry.register("connections_open", "Connections being served", self.open.clone());
         registry.register(
             "connections_accepted",
             "Connections accepted, refused ones included",
@@ -107,9 +103,7 @@ impl ConnectionMetrics {
 }
 
 fn label(reason: Reason) -> ReasonLabel {
-    ReasonLabel {
-        reason: reason.name(),
-    }
+    ReasonLabel { reason: reason.name() }
 }
 
 /// A connection that is counted as open.

@@ -33,11 +33,7 @@ impl Refusal {
     );
 
     const fn invalid(status: StatusCode, description: &'static str) -> Self {
-        Self {
-            status,
-            code: "INVALID_REQUEST",
-            description,
-        }
+        Self { status, code: "INVALID_REQUEST", description }
     }
 
     /// Returns the refusal of a head that cannot be read.

@@ -24,9 +24,7 @@ impl WriteStalledError {
                 return true;
             }
             // An `io::Error` shows what its own content was caused by, but not that content.
-            let inner = error
-                .downcast_ref::<io::Error>()
-                .and_then(io::Error::get_ref);
+            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             next = match inner {
                 Some(inner) => Some(inner),
                 None => error.source(),
@@ -49,11 +47,7 @@ pub(crate) struct StallGuard {
 
 impl StallGuard {
     pub(crate) fn new(stream: TcpStream, timeout: Duration) -> Self {
-        Self {
-            stream,
-            timeout,
-            timer: None,
-        }
+        Self { stream, timeout, timer: None }
     }
 
     /// Passes on the outcome of a write, unless it has been pending for too long.

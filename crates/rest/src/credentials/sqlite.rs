@@ -74,10 +74,7 @@ impl SqliteCredentials {
     /// Replaces the clock, [`SystemTime::now`] by default.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self {
-            judge: self.judge.with_clock(clock),
-            ..self
-        }
+        Self { judge: self.judge.with_clock(clock), ..self }
     }
 
     /// Returns how many of the secrets and tokens presented to this handle so far were wrong. An
@@ -107,10 +104,7 @@ impl SqliteCredentials {
         let path = path.to_owned();
         let operation = format!("open the credentials `{}`", path.display());
         let open = move || {
-            let options = OpenOptions {
-                create,
-                lock_timeout: LOCK_TIMEOUT,
-            };
+            let options = OpenOptions { create, lock_timeout: LOCK_TIMEOUT };
             let (file, writer) = DatabaseFile::open(&path, &SCHEMA, options)?;
             Ok(Self {
                 judge: Judge::new(row::key(&writer)?),
@@ -161,10 +155,7 @@ impl SqliteCredentials {
         lifetime: Option<Duration>,
     ) -> Result<Issued, StoreError> {
         let draft = self.judge.draft(user, scopes, lifetime)?;
-        self.transact(Immediate, "add a credential", move |writer| {
-            row::insert(writer, draft)
-        })
-        .await
+        self.transact(Immediate, "add a credential", move |writer| row::insert(writer, draft)).await
     }
 }
 
@@ -181,9 +172,7 @@ fn begin<'a>(
 ) -> Result<Transaction<'a>, StoreError> {
     let transaction =
         Transaction::new_unchecked(connection, behavior).map_err(failed(operation))?;
-    SCHEMA
-        .check_version(&transaction)
-        .map_err(failed(operation))??;
+    SCHEMA.check_version(&transaction).map_err(failed(operation))??;
     file.verify()?;
     Ok(transaction)
 }
@@ -221,17 +210,13 @@ impl CredentialStore for SqliteCredentials {
     }
 
     async fn list(&self, kind: CredentialKind) -> Result<Vec<Credential>, StoreError> {
-        self.transact(Deferred, "list the credentials", move |writer| {
-            row::list(writer, kind)
-        })
-        .await
+        self.transact(Deferred, "list the credentials", move |writer| row::list(writer, kind)).await
     }
 
     async fn revoke(&self, id: &CredentialId) -> Result<bool, StoreError> {
         let kinds = [CredentialKind::Webhook, CredentialKind::Token];
-        let known = kinds
-            .into_iter()
-            .find_map(|kind| Some((kind, i64::try_from(kind.number(id)?).ok()?)));
+        let known =
+            kinds.into_iter().find_map(|kind| Some((kind, i64::try_from(kind.number(id)?).ok()?)));
         let Some((kind, number)) = known else {
             return Ok(false);
         };
@@ -247,8 +232,6 @@ impl CredentialStore for SqliteCredentials {
 /// Shows nothing of what the file holds.
 impl fmt::Debug for SqliteCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteCredentials")
-            .field("judge", &self.judge)
-            .finish_non_exhaustive()
+        f.debug_struct("SqliteCredentials").field("judge", &self.judge).finish_non_exhaustive()
     }
 }

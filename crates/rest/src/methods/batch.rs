@@ -141,10 +141,7 @@ async fn call<S: Store + 'static>(
     // The credentials may have been revoked, or have expired, since the batch began.
     let grant = context.caller.verify().await?;
     method.admit(&grant)?;
-    let context = Context {
-        grant: &grant,
-        ..*context
-    };
+    let context = Context { grant: &grant, ..*context };
     match method.run(&context, &parameters, subject).await? {
         Output::Json(json) => Ok(json),
         Output::Batch(_) => Err(Failure::BatchInBatch),

@@ -44,11 +44,7 @@ impl<S: Store> Context<'_, S> {
     async fn check_active(&self) -> Result<(), Failure> {
         let active = is_active(self.store, self.grant.user).await?;
         self.readiness.note_success();
-        if active {
-            Ok(())
-        } else {
-            Err(Failure::CallerNotActive)
-        }
+        if active { Ok(()) } else { Err(Failure::CallerNotActive) }
     }
 }
 
@@ -234,9 +230,7 @@ fn scopes<S>(context: &Context<'_, S>, parameters: &Array) -> Json {
 }
 
 fn about<S: Store + 'static>(context: &Context<'_, S>, parameters: &Array) -> Json {
-    let name = parameters
-        .get("name")
-        .and_then(crate::value::Value::to_text);
+    let name = parameters.get("name").and_then(crate::value::Value::to_text);
     let method = Method::<S>::find(&name.unwrap_or_default().to_ascii_lowercase());
     let available = |method: &Method<S>| method.admit(context.grant).is_ok();
     json!({"isExisting": method.is_ok(), "isAvailable": method.is_ok_and(available)})

@@ -57,11 +57,7 @@ impl<'a> Reference<'a> {
     /// A key ends at the first bracket of either kind. So the search from one `$result[` never
     /// passes the next one, and replacing all references of a text takes linear time.
     fn read(reference: &'a str) -> Self {
-        let mut found = Self {
-            keys: Vec::new(),
-            length: START.len() - 1,
-            scanned: 0,
-        };
+        let mut found = Self { keys: Vec::new(), length: START.len() - 1, scanned: 0 };
         while let Some(rest) = reference[found.length..].strip_prefix('[') {
             let window = &rest.as_bytes()[..rest.len().min(MAX_KEY + 1)];
             let end = window.iter().position(|byte| matches!(byte, b'[' | b']'));
@@ -106,10 +102,7 @@ mod tests {
     fn references_are_replaced_where_they_lead_to_a_scalar() {
         let results = [
             ("a".to_owned(), json!(8773)),
-            (
-                "0".to_owned(),
-                json!({"x": [{"y": "Z"}], "yes": true, "no": false}),
-            ),
+            ("0".to_owned(), json!({"x": [{"y": "Z"}], "yes": true, "no": false})),
         ];
         for (text, expected) in [
             ("$result[a]", "8773"),
@@ -154,13 +147,7 @@ mod tests {
     #[test]
     fn work_grows_linearly_with_the_text() {
         const LENGTH: usize = 1 << 20;
-        for part in [
-            "$result[",
-            "$result[a",
-            "$result[a][",
-            "$result[]",
-            "$result[a]",
-        ] {
+        for part in ["$result[", "$result[a", "$result[a][", "$result[]", "$result[a]"] {
             let text = part.repeat(LENGTH / part.len());
             assert!(scanned(&text) <= text.len(), "{part}");
             assert_eq!(replace(&text, &[]), text, "{part}");

@@ -54,9 +54,7 @@ impl Throttle {
     pub(super) fn pass(&mut self) -> Option<u64> {
         self.events += 1;
         let now = Instant::now();
-        let recent = self
-            .last
-            .is_some_and(|last| now - last < Duration::from_secs(1));
+        let recent = self.last.is_some_and(|last| now - last < Duration::from_secs(1));
         if recent {
             return None;
         }

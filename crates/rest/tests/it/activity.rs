@@ -51,12 +51,7 @@ impl World {
         let secrets = Secrets::issue(&credentials).await;
         let router = router(store.clone(), Arc::clone(&credentials), Options::default());
         let wire = Arc::new(Wire { router, secrets });
-        Self {
-            store,
-            credentials,
-            clock,
-            wire,
-        }
+        Self { store, credentials, clock, wire }
     }
 
     /// Asks, holds the call at the begin of its `n`-th transaction, and does something meanwhile.
@@ -67,10 +62,7 @@ impl World {
         meanwhile: impl AsyncFnOnce(&Self),
     ) -> Answer {
         let gate = Gate::default();
-        self.store.inject(
-            self.position_of_begin(n).await,
-            Fault::StallBefore(gate.clone()),
-        );
+        self.store.inject(self.position_of_begin(n).await, Fault::StallBefore(gate.clone()));
         let wire = Arc::clone(&self.wire);
         let asking = tokio::spawn(async move { wire.ask(request).await });
         let reached = tokio::time::timeout(Duration::from_mins(1), gate.reached()).await;
@@ -87,23 +79,13 @@ impl World {
         let path = like.wire.secrets.fill("/rest/1/{secret}/batch");
         like.wire.ask(request(&path, batch(&REMOVED))).await;
         let calls = like.store.calls();
-        let begins = calls
-            .iter()
-            .enumerate()
-            .filter(|(_, call)| **call == Call::Begin);
-        begins
-            .map(|(index, _)| index + 1)
-            .nth(n - 1)
-            .expect("enough transactions")
+        let begins = calls.iter().enumerate().filter(|(_, call)| **call == Call::Begin);
+        begins.map(|(index, _)| index + 1).nth(n - 1).expect("enough transactions")
     }
 
     async fn deactivate_caller(&self) {
         let user = UserId::new(1).expect("an id");
-        let edited = self
-            .store
-            .inner()
-            .edit(&Edit::DeactivateUser { user })
-            .await;
+        let edited = self.store.inner().edit(&Edit::DeactivateUser { user }).await;
         edited.expect("it is made");
     }
 
@@ -130,9 +112,8 @@ async fn caller_deactivated_during_a_batch_removes_no_one_any_more() {
     // The first transaction asks whether the batch's caller is active, the others are its
     // commands'.
     let request = request(&path, batch(&REMOVED));
-    let answer = world
-        .ask_and_interrupt(request, 3, async |world| world.deactivate_caller().await)
-        .await;
+    let answer =
+        world.ask_and_interrupt(request, 3, async |world| world.deactivate_caller().await).await;
     assert_cut_off(&answer, "authorization_error");
     assert_eq!(world.removed().await, [7]);
 }

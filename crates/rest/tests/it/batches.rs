@@ -44,11 +44,7 @@ fn without_times(answer: Answer) -> Json {
     assert_eq!(sections.remove("result_total"), Some(json!([])));
     assert_eq!(sections.remove("result_next"), Some(json!([])));
     let times = sections.remove("result_time").expect("a section");
-    assert_eq!(
-        keys(&times),
-        keys(&sections["result"]),
-        "each success has its time"
-    );
+    assert_eq!(keys(&times), keys(&sections["result"]), "each success has its time");
     for time in values(&times) {
         check_time(time);
     }

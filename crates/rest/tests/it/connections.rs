@@ -15,10 +15,7 @@ use crate::support::{memory, world};
 /// Asks for far more than the buffers of both systems hold.
 async fn ask_for_much<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) {
     let request = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
-    client
-        .send_bytes(request.as_bytes())
-        .await
-        .expect("it is sent");
+    client.send_bytes(request.as_bytes()).await.expect("it is sent");
 }
 
 fn impatient() -> Options {
@@ -198,16 +195,8 @@ fn unreadable_heads() -> Vec<(Vec<u8>, u16, &'static str)> {
     vec![
         (b"NONSENSE\r\n\r\n".to_vec(), 400, MALFORMED),
         (get("/", "no colon\r\n"), 400, MALFORMED),
-        (
-            get("/", "content-length: 1\r\ncontent-length: 2\r\n"),
-            400,
-            MALFORMED,
-        ),
-        (
-            b"GET / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(),
-            400,
-            MALFORMED,
-        ),
+        (get("/", "content-length: 1\r\ncontent-length: 2\r\n"), 400, MALFORMED),
+        (b"GET / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(), 400, MALFORMED),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), 400, MALFORMED),
         (get("/", &"a: b\r\n".repeat(513)), 431, LONG_HEAD),
         (get("/", &format!("a: {long}\r\n")), 431, LONG_HEAD),
@@ -252,10 +241,7 @@ async fn addresses_beyond_the_limit_of_hyper_are_answered() {
 async fn heads_that_end_too_early_are_answered() {
     let server = Running::over(memory(&world()).await, Options::default(), None).await;
     let mut client = server.connect().await;
-    client
-        .send_bytes(b"GET / HTTP/1.1\r\nhost: x\r\n")
-        .await
-        .expect("it is sent");
+    client.send_bytes(b"GET / HTTP/1.1\r\nhost: x\r\n").await.expect("it is sent");
     client.0.shutdown().await.expect("it is half closed");
     let reply = soon(client.receive_reply()).await.expect("an answer");
     reply.assert_refusal(400, "INVALID_REQUEST", MALFORMED);
@@ -273,8 +259,7 @@ async fn refused_heads_are_logged_with_peer_and_reason() {
     let text = log.text();
     let expected = format!("connection closed peer={peer} reason=\"malformed_head\"");
     assert!(
-        text.lines()
-            .any(|line| line.contains(" INFO ") && line.contains(&expected)),
+        text.lines().any(|line| line.contains(" INFO ") && line.contains(&expected)),
         "{expected} in {text}"
     );
 }
@@ -286,9 +271,7 @@ async fn heads_that_do_not_arrive_in_time_are_answered_and_silence_is_not() {
     let server = Running::over(memory(&world()).await, options, None).await;
 
     let mut slow = server.connect().await;
-    slow.send_bytes(b"GET / HTTP/1.1\r\n")
-        .await
-        .expect("it is sent");
+    slow.send_bytes(b"GET / HTTP/1.1\r\n").await.expect("it is sent");
     let reply = soon(slow.receive_reply()).await.expect("an answer");
     let expected = "the head of the request did not arrive in time";
     reply.assert_refusal(408, "INVALID_REQUEST", expected);
@@ -319,16 +302,11 @@ async fn plain_http_on_a_port_of_tls_is_answered_in_plain_http() {
 
     // A handshake that cannot be read, and a probe of the port.
     let mut broken = server.connect().await;
-    broken
-        .send_bytes(&[22, 3, 1, 0, 4, 99, 0, 0, 0])
-        .await
-        .expect("it is sent");
+    broken.send_bytes(&[22, 3, 1, 0, 4, 99, 0, 0, 0]).await.expect("it is sent");
     let _ = soon(broken.0.read_to_end(&mut Vec::new())).await;
     drop(server.connect().await);
 
-    let mut client = Client::connect_tls(server.address, certificates)
-        .await
-        .expect("a handshake");
+    let mut client = Client::connect_tls(server.address, certificates).await.expect("a handshake");
     let figures = client.metrics().await.expect("the figures");
     for expected in [
         "\ncrm_chat_connections_refused_total{reason=\"plain_http\"} 1\n",
@@ -358,11 +336,7 @@ async fn tls_handshakes_that_do_not_end_in_time_are_closed() {
         client.assert_closed_cleanly().await;
     }
     let text = log.text();
-    assert_eq!(
-        text.matches("reason=\"tls_handshake\"").count(),
-        2,
-        "{text}"
-    );
+    assert_eq!(text.matches("reason=\"tls_handshake\"").count(), 2, "{text}");
 }
 
 #[tokio::test]
@@ -382,24 +356,16 @@ async fn reloaded_certificates_are_used_by_new_handshakes_only() {
     let file = |name: &str| directory.path().join(name);
     let first = write_pair(directory.path(), "server");
     let tls = Tls::from_files(file("server.crt"), file("server.key")).expect("a pair");
-    let server = Running::over(
-        memory(&world()).await,
-        Options::default(),
-        Some(tls.clone()),
-    )
-    .await;
-    let mut old = Client::connect_tls(server.address, first.clone())
-        .await
-        .expect("a handshake");
+    let server = Running::over(memory(&world()).await, Options::default(), Some(tls.clone())).await;
+    let mut old = Client::connect_tls(server.address, first.clone()).await.expect("a handshake");
     assert_eq!(old.ask("/healthz").await.expect("an answer").0, 200);
 
     let second = write_pair(directory.path(), "server");
     let unchanged = Client::connect_tls(server.address, first.clone()).await;
     unchanged.map(|_| ()).expect("nothing was reloaded yet");
     tls.reload().expect("a new pair");
-    let mut new = Client::connect_tls(server.address, second.clone())
-        .await
-        .expect("the new certificate");
+    let mut new =
+        Client::connect_tls(server.address, second.clone()).await.expect("the new certificate");
     assert_eq!(new.ask("/healthz").await.expect("an answer").0, 200);
     let refused = Client::connect_tls(server.address, first).await;
     refused.map(|_| ()).expect_err("the old one is gone");

@@ -20,9 +20,7 @@ async fn headers<const N: usize>(
 ) -> (u16, [Option<String>; N]) {
     let (verb, path) = line.split_once(' ').expect("a verb and a path");
     let request = Request::builder().method(verb).uri(wire.secrets.fill(path));
-    let response = wire
-        .respond(request.body(Body::empty()).expect("a request"))
-        .await;
+    let response = wire.respond(request.body(Body::empty()).expect("a request")).await;
     let text = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
     (response.status().as_u16(), names.map(text))
 }
@@ -65,11 +63,7 @@ async fn answers_401_challenge_and_no_other_does() {
         ("GET /rest/1/{secret}/nope", 404, None),
     ] {
         let (actual_status, [actual]) = headers(&wire, line, [WWW_AUTHENTICATE]).await;
-        assert_eq!(
-            (actual_status, actual.as_deref()),
-            (status, expected),
-            "{line}"
-        );
+        assert_eq!((actual_status, actual.as_deref()), (status, expected), "{line}");
     }
 }
 
@@ -78,16 +72,11 @@ async fn answers_503_say_when_to_repeat() {
     let mut options = Options::default();
     options.max_calls = 0;
     let wire = wire(options).await;
-    for (line, status, expected) in [
-        ("GET /rest/1/{secret}/scope", 503, Some("1")),
-        ("GET /rest/1/wrong/scope", 401, None),
-    ] {
+    for (line, status, expected) in
+        [("GET /rest/1/{secret}/scope", 503, Some("1")), ("GET /rest/1/wrong/scope", 401, None)]
+    {
         let (actual_status, [actual]) = headers(&wire, line, [RETRY_AFTER]).await;
-        assert_eq!(
-            (actual_status, actual.as_deref()),
-            (status, expected),
-            "{line}"
-        );
+        assert_eq!((actual_status, actual.as_deref()), (status, expected), "{line}");
     }
 }
 
@@ -112,8 +101,7 @@ async fn probes_are_read_by_get_and_head_alone() {
 async fn post(wire: &Wire, content_type: &str, body: &'static str) -> Answer {
     let path = wire.secrets.fill(&format!("/rest/1/{{secret}}/{DELETE}"));
     let request = Request::post(path).header("content-type", content_type);
-    wire.ask(request.body(body.into()).expect("a request"))
-        .await
+    wire.ask(request.body(body.into()).expect("a request")).await
 }
 
 #[tokio::test]

@@ -41,10 +41,7 @@ fn post(wire: &Wire, path: &str, body: Body) -> Request<Body> {
 fn begin(wire: &Wire, path: &str) -> (Feed, JoinHandle<Answer>) {
     let (feed, body) = fed();
     let request = post(wire, path, body);
-    let wire = Wire {
-        router: wire.router.clone(),
-        secrets: wire.secrets.clone(),
-    };
+    let wire = Wire { router: wire.router.clone(), secrets: wire.secrets.clone() };
     let answer = tokio::spawn(async move { wire.ask(request).await });
     (feed, answer)
 }
@@ -94,10 +91,7 @@ async fn oldest_body_of_an_unknown_caller_is_shed_where_there_is_no_room() {
     newer.send(auth.into()).expect("it is read");
     newer.send(bytes(200)).expect("it is read");
     let slow_answer = slow_answer.await.expect("an answer");
-    assert_shed(
-        &slow_answer,
-        "too much is being sent at a time by callers who are not known yet",
-    );
+    assert_shed(&slow_answer, "too much is being sent at a time by callers who are not known yet");
     drop(newer);
     assert_eq!(newer_answer.await.expect("an answer").status, 200);
     held(&wire, 0).await;
@@ -255,12 +249,7 @@ impl Running {
         tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Self {
-            address,
-            secrets,
-            wire: Wire::over(store, Options::default()).await,
-            _stop: stop,
-        }
+        Self { address, secrets, wire: Wire::over(store, Options::default()).await, _stop: stop }
     }
 
     /// Returns the value of a figure, asked for on a connection of its own.
@@ -350,17 +339,12 @@ async fn wrong_credentials_in_the_head_are_answered_before_the_body_arrives() {
 async fn answer_arrives_though_the_client_sends_an_unwanted_body_first() {
     const LENGTH: usize = 3 << 20;
     let server = Running::with(Options::default()).await;
-    for (path, status) in [
-        ("/rest/1/wrong/scope", 401),
-        ("/rest/1/{secret}/nope", 404),
-        ("/nope", 404),
-    ] {
+    for (path, status) in
+        [("/rest/1/wrong/scope", 401), ("/rest/1/{secret}/nope", 404), ("/nope", 404)]
+    {
         let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {LENGTH}\r\n\r\n");
         let answer = receive(&mut send(&server, &head, &vec![b'x'; LENGTH]).await).await;
-        assert!(
-            answer.starts_with(&format!("http/1.1 {status}")),
-            "{answer}"
-        );
+        assert!(answer.starts_with(&format!("http/1.1 {status}")), "{answer}");
     }
 }
 

@@ -42,11 +42,7 @@ async fn remove_until_stopped(address: SocketAddr, path: String, next: Arc<Atomi
             match client.ask(&format!("{path}{user}")).await {
                 Ok((200, _)) => removed.push(user),
                 Ok((status, body)) => {
-                    assert_eq!(
-                        (status, &body["error"]),
-                        (503, &json!("OVERLOAD_LIMIT")),
-                        "{body}"
-                    );
+                    assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")), "{body}");
                     break;
                 }
                 Err(_) => break,
@@ -65,11 +61,7 @@ async fn a_stop_under_load_loses_no_answer_and_no_request_hangs() {
     let path = server.secrets.fill(&path);
     let mut clients = JoinSet::new();
     for _ in 0..16 {
-        clients.spawn(remove_until_stopped(
-            server.address,
-            path.clone(),
-            Arc::clone(&next),
-        ));
+        clients.spawn(remove_until_stopped(server.address, path.clone(), Arc::clone(&next)));
     }
     while next.load(Ordering::SeqCst) < 1200 {
         tokio::task::yield_now().await;
@@ -104,32 +96,18 @@ async fn a_stop_answers_what_was_accepted_and_turns_the_rest_away() {
     while soon(kept.ask("/readyz")).await.expect("an answer").0 != 503 {
         tokio::task::yield_now().await;
     }
-    let (status, body) = soon(kept.ask(&path))
-        .await
-        .expect("an answer on a connection kept");
+    let (status, body) = soon(kept.ask(&path)).await.expect("an answer on a connection kept");
     assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")));
-    assert_eq!(
-        body["error_description"],
-        "the server is stopping: repeat later"
-    );
-    let mut late = Client::connect(server.address)
-        .await
-        .expect("the server still accepts");
-    let (status, body) = soon(late.ask(&path))
-        .await
-        .expect("an answer on a new connection");
+    assert_eq!(body["error_description"], "the server is stopping: repeat later");
+    let mut late = Client::connect(server.address).await.expect("the server still accepts");
+    let (status, body) = soon(late.ask(&path)).await.expect("an answer on a new connection");
     assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")));
 
     gate.open();
-    let (status, body) = soon(slow.receive())
-        .await
-        .expect("the answer to what was accepted");
+    let (status, body) = soon(slow.receive()).await.expect("the answer to what was accepted");
     assert_eq!((status, &body["result"]), (200, &json!(["imopenlines"])));
     soon(server.ended).await.expect("the server does not panic");
-    assert!(
-        Client::connect(server.address).await.is_err(),
-        "nobody listens any more"
-    );
+    assert!(Client::connect(server.address).await.is_err(), "nobody listens any more");
 }
 
 #[tokio::test]
@@ -146,9 +124,7 @@ async fn a_stop_cuts_off_what_does_not_end() {
     soon(gate.reached()).await;
     server.stop.send(()).expect("the server runs");
     soon(server.ended).await.expect("the server does not panic");
-    soon(stuck.receive())
-        .await
-        .expect_err("the connection is cut");
+    soon(stuck.receive()).await.expect_err("the connection is cut");
 }
 
 #[tokio::test]
@@ -156,10 +132,7 @@ async fn a_long_body_is_answered_though_the_client_sends_all_of_it_first() {
     let server = Running::over(memory(&world()).await, Options::default(), None).await;
     let path = server.secrets.fill("/rest/1/{secret}/scope");
     let mut client = server.connect().await;
-    client
-        .send(&path, "", &vec![b'x'; 6 << 20])
-        .await
-        .expect("it is sent");
+    client.send(&path, "", &vec![b'x'; 6 << 20]).await.expect("it is sent");
     let (status, body) = soon(client.receive()).await.expect("an answer");
     assert_eq!((status, &body["error"]), (413, &json!("INVALID_REQUEST")));
 }
@@ -172,10 +145,7 @@ async fn a_head_that_never_ends_is_bounded_in_size_and_time() {
 
     let mut client = server.connect().await;
     let long = format!("x: {}\r\n", "x".repeat(20_000));
-    client
-        .send("/rest/scope", &long, b"")
-        .await
-        .expect("it is sent");
+    client.send("/rest/scope", &long, b"").await.expect("it is sent");
     let (status, body) = soon(client.receive()).await.expect("an answer");
     assert_eq!((status, &body["error"]), (400, &json!("INVALID_REQUEST")));
 
@@ -199,9 +169,7 @@ async fn tls_is_spoken_with_a_certificate_from_files() {
     let tls = Tls::from_files(file("server.crt"), file("server.key")).expect("a pair");
     let server = Running::over(memory(&world()).await, Options::default(), Some(tls)).await;
 
-    let mut client = Client::connect_tls(server.address, certificates)
-        .await
-        .expect("a handshake");
+    let mut client = Client::connect_tls(server.address, certificates).await.expect("a handshake");
     let path = server.secrets.fill("/rest/1/{secret}/scope");
     assert_eq!(soon(client.ask(&path)).await.expect("an answer").0, 200);
 }
@@ -218,11 +186,7 @@ fn files_without_a_certificate_or_key_are_named() {
         ("one.crt", "none.key", "none.key"),
         ("one.key", "one.key", "cannot read certificates from"),
         ("one.crt", "one.crt", "cannot read a private key from"),
-        (
-            "one.crt",
-            "other.key",
-            "cannot use the certificate with the key",
-        ),
+        ("one.crt", "other.key", "cannot use the certificate with the key"),
     ] {
         let error = Tls::from_files(file(certificate), file(key)).expect_err("no pair");
         assert!(error.to_string().contains(expected), "{error}");
@@ -236,14 +200,8 @@ async fn a_router_serves_under_a_path_of_another_service() {
         .route("/own", get(async || "own"))
         .nest("/crm", inner.router)
         .fallback(async || "another service");
-    let outer = Wire {
-        router,
-        secrets: inner.secrets,
-    };
-    for path in [
-        "/crm/rest/1/{secret}/scope",
-        "/crm//rest//1/{secret}/scope.json/",
-    ] {
+    let outer = Wire { router, secrets: inner.secrets };
+    for path in ["/crm/rest/1/{secret}/scope", "/crm//rest//1/{secret}/scope.json/"] {
         let request =
             axum::http::Request::get(outer.secrets.fill(path)).body(axum::body::Body::empty());
         let answer = outer.ask(request.expect("a request")).await;
@@ -253,8 +211,5 @@ async fn a_router_serves_under_a_path_of_another_service() {
             "{path}"
         );
     }
-    assert_eq!(
-        outer.get("/crm/nope").await.body["error"],
-        "ERROR_METHOD_NOT_FOUND"
-    );
+    assert_eq!(outer.get("/crm/nope").await.body["error"], "ERROR_METHOD_NOT_FOUND");
 }

@@ -51,12 +51,7 @@ impl Running {
         let ended = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Self {
-            address,
-            secrets,
-            stop,
-            ended,
-        }
+        Self { address, secrets, stop, ended }
     }
 
     pub(crate) async fn connect(&self) -> Client<TcpStream> {
@@ -112,10 +107,7 @@ impl Reply {
         let expected = serde_json::json!({"error": code, "error_description": description});
         assert_eq!(self.json(), expected);
         let header = |name: &str| self.headers.get(name).map(String::as_str);
-        assert_eq!(
-            header("content-type"),
-            Some("application/json; charset=utf-8")
-        );
+        assert_eq!(header("content-type"), Some("application/json; charset=utf-8"));
         assert_eq!(header("connection"), Some("close"));
         assert_eq!(header("retry-after"), (status == 503).then_some("1"));
     }
@@ -165,11 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     pub(crate) async fn send(&mut self, path: &str, headers: &str, body: &[u8]) -> io::Result<()> {
         let length = body.len();
-        let verb = if path.starts_with("/rest") {
-            "POST"
-        } else {
-            "GET"
-        };
+        let verb = if path.starts_with("/rest") { "POST" } else { "GET" };
         let head = format!(
             "{verb} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n"
         );
@@ -182,10 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn receive_reply(&mut self) -> io::Result<Reply> {
         let mut line = String::new();
         self.0.read_line(&mut line).await?;
-        let status = line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or(io::ErrorKind::UnexpectedEof)?;
         let mut headers = HashMap::new();
         loop {
@@ -200,11 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let length = length.map_or(0, |length| length.parse().expect("a length"));
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await?;
-        Ok(Reply {
-            status,
-            headers,
-            body,
-        })
+        Ok(Reply { status, headers, body })
     }
 
     pub(crate) async fn receive(&mut self) -> io::Result<(u16, Json)> {
@@ -218,8 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub(crate) async fn metrics(&mut self) -> io::Result<String> {
-        self.send_bytes(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await?;
+        self.send_bytes(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await?;
         let reply = self.receive_reply().await?;
         Ok(String::from_utf8(reply.body).expect("text"))
     }

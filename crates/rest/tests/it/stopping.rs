@@ -47,11 +47,7 @@ async fn requests_that_were_sent_before_the_listener_closed_are_answered() {
         let answered = Arc::new(AtomicU64::new(0));
         let mut callers = JoinSet::new();
         for _ in 0..32 {
-            callers.spawn(call_until_refused(
-                server.address,
-                path.clone(),
-                Arc::clone(&answered),
-            ));
+            callers.spawn(call_until_refused(server.address, path.clone(), Arc::clone(&answered)));
         }
         soon(async {
             while answered.load(Ordering::SeqCst) < 500 {
@@ -74,10 +70,7 @@ async fn a_request_whose_head_is_half_sent_is_answered_by_a_stopping_server() {
     assert_eq!(kept.ask("/healthz").await.expect("an answer").0, 200);
     for client in [&mut new, &mut kept] {
         let begin = format!("GET {path} HTTP/1.1\r\n");
-        client
-            .send_bytes(begin.as_bytes())
-            .await
-            .expect("it is sent");
+        client.send_bytes(begin.as_bytes()).await.expect("it is sent");
     }
     let idle = &mut server.connect().await;
     assert_eq!(idle.ask("/healthz").await.expect("an answer").0, 200);
@@ -85,10 +78,7 @@ async fn a_request_whose_head_is_half_sent_is_answered_by_a_stopping_server() {
     // An idle connection outlives neither the stop nor the half-sent heads.
     idle.assert_closed_cleanly().await;
     for client in [&mut new, &mut kept] {
-        client
-            .send_bytes(b"host: x\r\n\r\n")
-            .await
-            .expect("it is sent");
+        client.send_bytes(b"host: x\r\n\r\n").await.expect("it is sent");
         let (status, body) = soon(client.receive()).await.expect("an answer");
         assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")));
     }
@@ -127,9 +117,7 @@ async fn a_draining_server_serves_on_while_it_reports_that_it_is_not_ready() {
 async fn hangups_are_received_and_do_not_end_the_process() {
     let mut hangup = hangup_signal().expect("a handler");
     for _ in 0..2 {
-        let status = Command::new("kill")
-            .args(["-HUP", &std::process::id().to_string()])
-            .status();
+        let status = Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status();
         assert!(status.expect("kill is installed").success());
         soon(hangup.received()).await;
     }

@@ -45,9 +45,7 @@ impl Secrets {
             issued.expect("a webhook").secret.expose().to_owned()
         };
         let token = async |lifetime| {
-            let issued = credentials
-                .add_token(user(1), scopes.clone(), lifetime)
-                .await;
+            let issued = credentials.add_token(user(1), scopes.clone(), lifetime).await;
             issued.expect("a token").secret.expose().to_owned()
         };
         Self(vec![
@@ -147,17 +145,9 @@ impl Answer {
     pub(crate) async fn read(response: Response) -> Self {
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let json = "application/json; charset=utf-8";
-        assert_eq!(
-            content_type.and_then(|value| value.to_str().ok()),
-            Some(json)
-        );
+        assert_eq!(content_type.and_then(|value| value.to_str().ok()), Some(json));
         let status = response.status().as_u16();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
         let body = serde_json::from_slice(&body).expect("a body of JSON");
         Self { status, body }
     }
@@ -176,18 +166,11 @@ impl Answer {
 /// Checks an object `time`.
 #[track_caller]
 pub(crate) fn check_time(time: &Json) {
-    let number = |name: &str| {
-        time[name]
-            .as_f64()
-            .unwrap_or_else(|| panic!("{name} in {time}"))
-    };
+    let number = |name: &str| time[name].as_f64().unwrap_or_else(|| panic!("{name} in {time}"));
     let [start, finish] = ["start", "finish"].map(number);
     assert!(start > 1.7e9 && finish >= start, "{time}");
     let [duration, processing, operating] = ["duration", "processing", "operating"].map(number);
-    assert!(
-        duration >= processing && processing >= 0.0 && duration < 60.0,
-        "{time}"
-    );
+    assert!(duration >= processing && processing >= 0.0 && duration < 60.0, "{time}");
     assert!((0.0..60.0).contains(&operating), "{time}");
     assert!((finish - start - duration).abs() < 1e-5, "{time}");
     let reset = time["operating_reset_at"].as_u64().expect("a whole number");
@@ -197,14 +180,7 @@ pub(crate) fn check_time(time: &Json) {
         let date: crm_chat_domain::Timestamp = date.parse().expect("a date");
         let since = seconds - f64::from(u32::try_from(date.seconds()).expect("a time"));
         assert!((-1e-5..1.00001).contains(&since), "{time}");
-        assert!(
-            date.seconds() <= i64::try_from(reset).expect("a time"),
-            "{time}"
-        );
+        assert!(date.seconds() <= i64::try_from(reset).expect("a time"), "{time}");
     }
-    assert_eq!(
-        time.as_object().map(serde_json::Map::len),
-        Some(8),
-        "{time}"
-    );
+    assert_eq!(time.as_object().map(serde_json::Map::len), Some(8), "{time}");
 }

@@ -52,24 +52,13 @@ async fn line_of_a_removal_names_credential_entity_chat_and_user() {
         wire.get(&path).await;
     }
     let lines = lines(&log);
-    let about = [
-        "credential=webhook:1",
-        "actor=1",
-        "entity=deal:288",
-        "user=12",
-    ];
-    for (line, chat, code) in [
-        (0, "8773", "OK"),
-        (1, "", "WRONG_REQUEST"),
-        (2, "9", "CHAT_NOT_IN_CRM"),
-    ] {
+    let about = ["credential=webhook:1", "actor=1", "entity=deal:288", "user=12"];
+    for (line, chat, code) in
+        [(0, "8773", "OK"), (1, "", "WRONG_REQUEST"), (2, "9", "CHAT_NOT_IN_CRM")]
+    {
         assert_parts(&lines[line], &about);
         assert_parts(&lines[line], &[&format!("code=\"{code}\"")]);
-        let chat = if chat.is_empty() {
-            String::new()
-        } else {
-            format!("chat={chat} ")
-        };
+        let chat = if chat.is_empty() { String::new() } else { format!("chat={chat} ") };
         assert_parts(&lines[line], &[&chat]);
     }
     assert_parts(&lines[3], &["credential=token:", "actor=1"]);
@@ -81,26 +70,17 @@ async fn line_of_a_removal_names_credential_entity_chat_and_user() {
 async fn line_of_a_command_has_what_the_line_of_a_call_has() {
     let (log, _caught) = Log::catch();
     let wire = wire(Options::default()).await;
-    let commands = json!([format!(
-        "{DELETE}?CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID=12"
-    )]);
+    let commands = json!([format!("{DELETE}?CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID=12")]);
     let mut request = Request::post(wire.secrets.fill("/rest/1/{secret}/batch"))
         .header("content-type", "application/json")
-        .body(Body::from(
-            json!({"cmd": commands, "bx24_request_id": "abc"}).to_string(),
-        ))
+        .body(Body::from(json!({"cmd": commands, "bx24_request_id": "abc"}).to_string()))
         .expect("a request");
     let peer: SocketAddr = "203.0.113.7:1234".parse().expect("an address");
     request.extensions_mut().insert(ConnectInfo(peer));
     wire.ask(request).await;
     let lines = lines(&log);
     assert_eq!(lines.len(), 2, "{lines:?}");
-    let common = [
-        "request_id=\"abc\"",
-        "peer=203.0.113.7 ",
-        "credential=webhook:1",
-        "actor=1",
-    ];
+    let common = ["request_id=\"abc\"", "peer=203.0.113.7 ", "credential=webhook:1", "actor=1"];
     for line in &lines {
         assert_parts(line, &common);
     }
@@ -115,11 +95,7 @@ async fn peer_is_the_last_hop_only_if_the_proxy_is_trusted() {
     for (options, forwarded, expected) in [
         (Options::default(), vec!["192.0.2.1"], "203.0.113.7"),
         (trusting.clone(), vec!["192.0.2.1, 192.0.2.2"], "192.0.2.2"),
-        (
-            trusting.clone(),
-            vec!["192.0.2.1", "2001:db8::1"],
-            "2001:db8::1",
-        ),
+        (trusting.clone(), vec!["192.0.2.1", "2001:db8::1"], "2001:db8::1"),
         (trusting.clone(), vec!["192.0.2.1, nonsense"], "203.0.113.7"),
         (trusting, vec![], "203.0.113.7"),
     ] {
@@ -168,10 +144,7 @@ async fn figures_of_the_embedding_program_are_shown() {
         "# TYPE crm_chat_wal_bytes gauge",
         "crm_chat_wal_bytes 9223372036854775807",
     ] {
-        assert!(
-            figures.lines().any(|found| found == line),
-            "{line} in {figures}"
-        );
+        assert!(figures.lines().any(|found| found == line), "{line} in {figures}");
     }
 }
 
@@ -182,11 +155,7 @@ async fn calls_that_are_shed_are_counted_by_reason() {
     let wire = wire(options).await;
     assert_eq!(wire.get("/rest/1/{secret}/scope").await.status, 503);
     assert_eq!(wire.get("/rest/1/wrong/scope").await.status, 401);
-    assert_eq!(
-        wire.figure(r#"crm_chat_calls_shed_total{reason="max_calls"}"#)
-            .await,
-        1
-    );
+    assert_eq!(wire.figure(r#"crm_chat_calls_shed_total{reason="max_calls"}"#).await, 1);
 }
 
 /// A log that does something whenever a line is written.
@@ -213,9 +182,7 @@ impl<'a> MakeWriter<'a> for Eventful {
 }
 
 fn set_log(event: impl Fn(&str) + Send + Sync + 'static) -> tracing::subscriber::DefaultGuard {
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(Eventful(Arc::new(event)))
-        .finish();
+    let subscriber = tracing_subscriber::fmt().with_writer(Eventful(Arc::new(event))).finish();
     tracing::subscriber::set_default(subscriber)
 }
 
@@ -226,11 +193,7 @@ async fn log_that_panics_does_not_lose_an_answer() {
     let answer = wire.get(&removal(12)).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let batch = format!("{DELETE}%3FCRM_ENTITY_TYPE=deal%26CRM_ENTITY=288%26USER_ID=7");
-    let answer = wire
-        .get(&format!(
-            "/rest/1/{{secret}}/batch?cmd[]={batch}&cmd[]=scope"
-        ))
-        .await;
+    let answer = wire.get(&format!("/rest/1/{{secret}}/batch?cmd[]={batch}&cmd[]=scope")).await;
     let result = &answer.body["result"]["result"];
     assert_eq!(*result, json!([8773, ["imopenlines"]]), "{answer:?}");
 }

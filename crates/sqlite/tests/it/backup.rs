@@ -22,11 +22,7 @@ fn backup_while_others_remove_is_one_state() {
     let backups = thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
             .map(|first| {
-                let store = if first % 2 == 0 {
-                    store.clone()
-                } else {
-                    place.open()
-                };
+                let store = if first % 2 == 0 { store.clone() } else { place.open() };
                 scope.spawn(move || {
                     for id in (2 + first..2 + USERS).step_by(8) {
                         let removed = block_on(remove_user(&store, user(1), &removal(id)));
@@ -60,10 +56,8 @@ fn backup_while_others_remove_is_one_state() {
         let entries = block_on(log(&copy)).unwrap();
         assert!(whole.starts_with(&entries), "not a state that there was");
         let removed: Vec<_> = entries.iter().map(|entry| entry.record.user).collect();
-        let expected: Vec<_> = (2..2 + USERS)
-            .map(user)
-            .filter(|id| !removed.contains(id))
-            .collect();
+        let expected: Vec<_> =
+            (2..2 + USERS).map(user).filter(|id| !removed.contains(id)).collect();
         let chat = &block_on(copy.dump()).unwrap().chats[0];
         assert_eq!(chat.members, expected, "members and records differ");
         assert_ne!(block_on(copy.log_page(0, 0)).unwrap().epoch, epoch);
@@ -209,10 +203,7 @@ fn backup_whose_system_calls_fail_leaves_no_file() {
                 .unwrap();
             let printed = String::from_utf8(output.stdout).unwrap();
             let succeeded = printed.contains("succeeded: true");
-            assert!(
-                succeeded || printed.contains("succeeded: false"),
-                "{printed}"
-            );
+            assert!(succeeded || printed.contains("succeeded: false"), "{printed}");
             let backup = place.folder().join("backup.db");
             assert_eq!(backup.exists(), succeeded, "{call} {error} {nth}");
             assert!(!partial.exists(), "{call} {error} {nth}");
@@ -281,10 +272,8 @@ fn collect(export: &Export) -> Result<Snapshot, StoreError> {
             Ok(())
         }
     }
-    let mut snapshot = Snapshot {
-        messenger_installed: export.messenger_installed()?,
-        ..Snapshot::default()
-    };
+    let mut snapshot =
+        Snapshot { messenger_installed: export.messenger_installed()?, ..Snapshot::default() };
     export.users(push(&mut snapshot.users))?;
     export.chats(push(&mut snapshot.chats))?;
     export.links(push(&mut snapshot.links))?;
@@ -326,16 +315,9 @@ fn export_ends_with_the_error_of_the_one_who_reads() {
     let mut seen = 0;
     let ended = export.users(|_| {
         seen += 1;
-        if seen == 3 {
-            Err(ReadError::Enough)
-        } else {
-            Ok(())
-        }
+        if seen == 3 { Err(ReadError::Enough) } else { Ok(()) }
     });
-    assert!(
-        matches!(ended, Err(ReadError::Enough)) && seen == 3,
-        "{ended:?}"
-    );
+    assert!(matches!(ended, Err(ReadError::Enough)) && seen == 3, "{ended:?}");
 
     Connection::open(place.file())
         .unwrap()
@@ -357,10 +339,7 @@ fn counts_are_those_of_the_sections() {
     assert!(empty == StoreCounts::default() && empty.is_empty());
     block_on(store.load(shuffled())).unwrap();
     let counts = block_on(store.counts()).unwrap();
-    assert_eq!(
-        (counts.users, counts.chats, counts.members, counts.links),
-        (2, 2, 2, 2)
-    );
+    assert_eq!((counts.users, counts.chats, counts.members, counts.links), (2, 2, 2, 2));
     assert_eq!((counts.access, counts.removers, counts.removals), (6, 3, 2));
     assert!(!counts.is_empty());
 }

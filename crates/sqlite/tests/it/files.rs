@@ -18,10 +18,7 @@ fn check_refused(place: &Place, kind: StoreErrorKind, because: &str) {
     let before = place.content();
     let error = block_on(Sqlite::open(place.file())).unwrap_err();
     let told = error.report();
-    let expected = format!(
-        "cannot open the store `{}`: {kind}: {because}",
-        place.file().display()
-    );
+    let expected = format!("cannot open the store `{}`: {kind}: {because}", place.file().display());
     assert_eq!((error.kind(), &told), (kind, &expected));
     assert!(place.content() == before, "the folder changed: {told}");
 }
@@ -49,12 +46,8 @@ fn a_database_of_another_program_is_refused() {
     for journal in ["DELETE", "WAL"] {
         let place = Place::new();
         let foreign = Connection::open(place.file()).unwrap();
-        foreign
-            .pragma_update(None, "journal_mode", journal)
-            .unwrap();
-        foreign
-            .execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
-            .unwrap();
+        foreign.pragma_update(None, "journal_mode", journal).unwrap();
+        foreign.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
         check_refused(&place, StoreErrorKind::Unsupported, FOREIGN);
     }
 }
@@ -97,9 +90,7 @@ fn file_that_was_checkpointed_in_part_is_recovered() {
     for name in ["store.db", "store.db-wal"] {
         copy(&place.folder().join(name), &crashed.folder().join(name));
     }
-    let pages: u32 = connection
-        .query_row("PRAGMA page_count", [], |row| row.get(0))
-        .unwrap();
+    let pages: u32 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
     assert!(u64::from(pages) * 4096 > crashed.file().metadata().unwrap().len());
     write_at(&crashed.file(), 28, &pages.to_be_bytes());
     assert_eq!(block_on(crashed.open().dump()).unwrap(), world(400));
@@ -136,11 +127,7 @@ fn an_empty_file_becomes_a_store_only_if_asked() {
     fs::write(place.file(), "").unwrap();
     let error = block_on(Sqlite::options().create(false).open(place.file())).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-    assert!(
-        error.report().ends_with("the file is empty"),
-        "{}",
-        error.report()
-    );
+    assert!(error.report().ends_with("the file is empty"), "{}", error.report());
     assert_eq!(place.content(), [(place.file(), Vec::new())]);
     assert_eq!(block_on(place.open().dump()).unwrap(), Snapshot::default());
 }
@@ -150,11 +137,7 @@ fn a_missing_file_is_created_only_if_asked() {
     let place = Place::new();
     let error = block_on(Sqlite::options().create(false).open(place.file())).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-    assert!(
-        error.report().ends_with("there is no such file"),
-        "{}",
-        error.report()
-    );
+    assert!(error.report().ends_with("there is no such file"), "{}", error.report());
     assert_eq!(place.content(), []);
     drop(place.open());
     block_on(Sqlite::options().create(false).open(place.file())).unwrap();
@@ -197,18 +180,10 @@ fn a_damaged_page_is_corrupt_and_left_as_it_is() {
         write_at(&place.file(), (page * 4096) as u64, &[0xA5; 4096]);
         let before = fs::read(place.file()).unwrap();
         for error in errors_of_work(&place) {
-            assert_eq!(
-                error.kind(),
-                StoreErrorKind::Corrupt,
-                "page {page}: {}",
-                error.report()
-            );
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "page {page}: {}", error.report());
             corrupt += 1;
         }
-        assert!(
-            fs::read(place.file()).unwrap() == before,
-            "page {page} was written"
-        );
+        assert!(fs::read(place.file()).unwrap() == before, "page {page} was written");
     }
     assert!(corrupt > 10, "hardly a page mattered: {corrupt}");
 }
@@ -225,34 +200,18 @@ fn errors_of_work(place: &Place) -> Vec<StoreError> {
         crm_chat_domain::RemoveError::Store(error) => Some(error),
         crm_chat_domain::RemoveError::Refused(_) => None,
     };
-    block_on(store.dump())
-        .err()
-        .into_iter()
-        .chain(removal)
-        .collect()
+    block_on(store.dump()).err().into_iter().chain(removal).collect()
 }
 
 #[test]
 fn a_row_that_cannot_be_read_is_corrupt_and_named() {
     let world = world(3);
     for (damage, told) in [
-        (
-            "UPDATE members SET user = -5 WHERE user = 4",
-            "table `members`, key (8773, -5)",
-        ),
-        (
-            "UPDATE users SET kind = 'cat' WHERE id = 3",
-            "table `users`, key 3",
-        ),
+        ("UPDATE members SET user = -5 WHERE user = 4", "table `members`, key (8773, -5)"),
+        ("UPDATE users SET kind = 'cat' WHERE id = 3", "table `users`, key 3"),
         ("UPDATE links SET kind = 'dael'", "table `links`, key 1"),
-        (
-            "UPDATE access SET entity = 0",
-            "table `access`, key (1, deal, 0)",
-        ),
-        (
-            "UPDATE removers SET user = -1",
-            "table `removers`, key (-1, 8773)",
-        ),
+        ("UPDATE access SET entity = 0", "table `access`, key (1, deal, 0)"),
+        ("UPDATE removers SET user = -1", "table `removers`, key (-1, 8773)"),
         ("DELETE FROM settings", "table `settings`, key 1"),
         (
             "INSERT INTO removals VALUES (7, 1, 1, 1, 'deal', 1, NULL, 'noon')",
@@ -318,20 +277,11 @@ fn read_only_is_unavailable(folder: &Path) {
         fs::set_permissions(folder, Permissions::from_mode(folder_mode)).unwrap();
         let error = block_on(Sqlite::open(&file)).unwrap_err();
         assert!(error.report().ends_with(because), "{}", error.report());
-        assert_eq!(
-            error.kind(),
-            StoreErrorKind::Unavailable,
-            "{}",
-            error.report()
-        );
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", error.report());
         fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         assert!(fs::read(&file).unwrap() == before);
     }
-    block_on(
-        block_on(Sqlite::open(&file))
-            .unwrap()
-            .edit(&Edit::SetMessenger { installed: false }),
-    )
-    .unwrap();
+    block_on(block_on(Sqlite::open(&file)).unwrap().edit(&Edit::SetMessenger { installed: false }))
+        .unwrap();
 }

@@ -31,10 +31,7 @@ fn pruned_numbers_are_not_given_again() {
 
     assert_eq!(block_on(store.prune_log(4)).unwrap(), 3);
     let after = page(&store, 0);
-    assert_eq!(
-        (after.epoch, after.last, after.pruned_through),
-        (before.epoch.clone(), 5, 3)
-    );
+    assert_eq!((after.epoch, after.last, after.pruned_through), (before.epoch.clone(), 5, 3));
     assert_eq!(after.entries, before.entries[3..]);
     // What is pruned already does not count, nor does a lower number take anything back.
     assert_eq!(block_on(store.prune_log(2)).unwrap(), 0);
@@ -108,10 +105,7 @@ fn each_load_begins_an_epoch_and_numbers_from_one() {
         assert_eq!(numbers(&loaded.entries), [1, 2]);
         remove(&store, 3..=3);
         let next = page(&store, 2);
-        assert_eq!(
-            (numbers(&next.entries), &next.epoch),
-            (vec![3], &loaded.epoch)
-        );
+        assert_eq!((numbers(&next.entries), &next.epoch), (vec![3], &loaded.epoch));
         epochs.push(loaded.epoch);
     }
     block_on(store.load(Snapshot::default())).unwrap();
@@ -120,11 +114,7 @@ fn each_load_begins_an_epoch_and_numbers_from_one() {
     epochs.push(empty.epoch);
     for epoch in &epochs {
         assert_eq!(epoch.len(), 32);
-        assert!(
-            epoch
-                .bytes()
-                .all(|byte| b"0123456789abcdef".contains(&byte))
-        );
+        assert!(epoch.bytes().all(|byte| b"0123456789abcdef".contains(&byte)));
     }
     epochs.sort();
     epochs.dedup();

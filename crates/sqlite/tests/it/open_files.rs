@@ -62,9 +62,7 @@ fn opening_a_file_again_keeps_the_locks_of_the_first_handle() {
 fn refused_open_keeps_the_locks_of_other_connections() {
     let place = Place::holding(&world(3));
     let newer = Connection::open(place.file()).unwrap();
-    newer
-        .execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)")
-        .unwrap();
+    newer.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert_eq!(locks(&place.file()), [SHARED]);
     let error = block_on(Sqlite::open(place.file())).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
@@ -106,11 +104,7 @@ impl TwoHandles {
             .start();
         let users = process.stdin.take().unwrap();
         let answers = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut handles = Self {
-            process,
-            users,
-            answers,
-        };
+        let mut handles = Self { process, users, answers };
         handles.read_until("ready");
         handles
     }
@@ -181,10 +175,7 @@ fn check_visit(visit: impl Fn(&Path)) {
             let entries = block_on(log(store)).unwrap();
             let numbers: Vec<_> = entries.iter().map(|entry| entry.sequence).collect();
             assert_eq!(numbers, (1..).take(numbers.len()).collect::<Vec<_>>());
-            entries
-                .iter()
-                .map(|entry| entry.record.user.get())
-                .collect()
+            entries.iter().map(|entry| entry.record.user.get()).collect()
         };
         assert_eq!(users(&other), expected);
         assert!(matches!(remove(&other, 6), Ok(Outcome::Removed(_))));
@@ -194,11 +185,7 @@ fn check_visit(visit: impl Fn(&Path)) {
         if killed {
             handles.process.kill().unwrap();
         }
-        let TwoHandles {
-            mut process,
-            users: input,
-            ..
-        } = handles;
+        let TwoHandles { mut process, users: input, .. } = handles;
         drop(input);
         assert_eq!(process.wait().unwrap().success(), !killed);
         assert_eq!(users(&other), expected);

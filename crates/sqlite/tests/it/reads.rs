@@ -35,10 +35,7 @@ fn reads_do_not_wait_for_a_writer() {
         assert_eq!(store.dump().await.unwrap(), world(3));
         assert_eq!(store.counts().await.unwrap().members, 3);
         assert_eq!(store.log_page(0, 9).await.unwrap().last, 0);
-        store
-            .backup(place.folder().join("backup.db"))
-            .await
-            .unwrap();
+        store.backup(place.folder().join("backup.db")).await.unwrap();
         writer.commit().await.unwrap();
     });
     assert_eq!(block_on(log(&store)).unwrap().len(), 1);

@@ -16,9 +16,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -74,10 +72,7 @@ pub(crate) fn works(command: &[&str]) -> bool {
     let output = Command::new(command[0]).args(&command[1..]).output();
     let works = output.is_ok_and(|output| output.status.success());
     let problem = format!("`{}` is not installed or does not work", command[0]);
-    assert!(
-        works || std::env::var("CI").as_deref() != Ok("true"),
-        "{problem}"
-    );
+    assert!(works || std::env::var("CI").as_deref() != Ok("true"), "{problem}");
     if !works {
         eprintln!("skipped: {problem}");
     }
@@ -101,10 +96,8 @@ pub(crate) fn removal(id: i64) -> Removal {
 /// owns it.
 pub(crate) fn world(members: i64) -> Snapshot {
     let ids: Vec<i64> = (2..2 + members).collect();
-    let users: Vec<_> = ids
-        .iter()
-        .map(|id| serde_json::json!({"id": id, "active": true}))
-        .collect();
+    let users: Vec<_> =
+        ids.iter().map(|id| serde_json::json!({"id": id, "active": true})).collect();
     serde_json::from_value(serde_json::json!({
         "users": users,
         "chats": [{"id": 8773, "owner": 2, "members": ids}],
@@ -131,15 +124,11 @@ pub(crate) async fn log(store: &Sqlite) -> Result<Vec<LogEntry>, StoreError> {
 /// Checks what SQLite itself can tell of a file.
 pub(crate) fn assert_sound(file: &Path) {
     let connection = rusqlite::Connection::open(file).unwrap();
-    let integrity: String = connection
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .unwrap();
+    let integrity: String =
+        connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(integrity, "ok");
-    let broken_references = connection
-        .prepare("PRAGMA foreign_key_check")
-        .unwrap()
-        .exists([])
-        .unwrap();
+    let broken_references =
+        connection.prepare("PRAGMA foreign_key_check").unwrap().exists([]).unwrap();
     assert!(!broken_references);
 }
 
@@ -159,9 +148,7 @@ impl Child {
         value: impl AsRef<std::ffi::OsStr>,
     ) -> Self {
         let mut command = Command::new(binary);
-        command
-            .args([test, "--exact", "--nocapture", "--quiet"])
-            .env(variable, value);
+        command.args([test, "--exact", "--nocapture", "--quiet"]).env(variable, value);
         Self(command)
     }
 

@@ -28,12 +28,7 @@ impl Harness for InProcesses {
     }
 
     async fn dump(&self, store: &Remote) -> Snapshot {
-        Sqlite::open(&store.file)
-            .await
-            .unwrap()
-            .dump()
-            .await
-            .unwrap()
+        Sqlite::open(&store.file).await.unwrap().dump().await.unwrap()
     }
 
     async fn log(&self, store: &Remote, after: u64) -> Vec<LogEntry> {
@@ -43,8 +38,7 @@ impl Harness for InProcesses {
 
     async fn damage(&self, place: &TempDir) -> bool {
         let file = rusqlite::Connection::open(place.path().join("store.db")).unwrap();
-        file.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE members")
-            .is_ok()
+        file.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE members").is_ok()
     }
 }
 

@@ -11,12 +11,7 @@ use crate::{Harness, Lab};
 
 /// E6: the single changes, by which races are tested, do what they say, twice as well as once, or are rejected.
 pub fn e6_edits_do_what_they_say<H: Harness>(lab: &Lab<H>) {
-    for (edit, expected) in users()
-        .into_iter()
-        .chain(chats())
-        .chain(members())
-        .chain(rights())
-    {
+    for (edit, expected) in users().into_iter().chain(chats()).chain(members()).chain(rights()) {
         let subject = lab.open(&office());
         for _ in 0..2 {
             subject.edit(&edit);
@@ -36,18 +31,9 @@ pub fn e6_deleted_chat_leaves_nothing<H: Harness>(lab: &Lab<H>) {
     let again = [
         Edit::DeleteChat { chat: id },
         Edit::AddChat { chat: id },
-        Edit::Link(Link {
-            entity: deal,
-            chat: id,
-        }),
-        Edit::Join {
-            chat: id,
-            user: user(12),
-        },
-        Edit::GrantRemoval(RemovalRight {
-            user: user(7),
-            chat: id,
-        }),
+        Edit::Link(Link { entity: deal, chat: id }),
+        Edit::Join { chat: id, user: user(12) },
+        Edit::GrantRemoval(RemovalRight { user: user(7), chat: id }),
     ];
     let subject = lab.open(&office());
     let mut model = Model::new(office());
@@ -73,40 +59,20 @@ fn office_with(change: impl FnOnce(&mut Snapshot)) -> Snapshot {
 }
 
 fn users() -> Vec<Made> {
-    let bot = |id| User {
-        id: user(id),
-        active: false,
-        kind: UserKind::Bot,
-    };
+    let bot = |id| User { id: user(id), active: false, kind: UserKind::Bot };
     let on = Edit::ActivateUser { user: user(14) };
     let off = Edit::DeactivateUser { user: user(20) };
     vec![
-        (
-            Edit::AddUser(bot(99)),
-            office_with(|world| world.users.push(bot(99))),
-        ),
-        (
-            Edit::AddUser(bot(12)),
-            office_with(|world| *user_of(world, user(12)) = bot(12)),
-        ),
-        (
-            on,
-            office_with(|world| user_of(world, user(14)).active = true),
-        ),
-        (
-            off,
-            office_with(|world| user_of(world, user(20)).active = false),
-        ),
+        (Edit::AddUser(bot(99)), office_with(|world| world.users.push(bot(99)))),
+        (Edit::AddUser(bot(12)), office_with(|world| *user_of(world, user(12)) = bot(12))),
+        (on, office_with(|world| user_of(world, user(14)).active = true)),
+        (off, office_with(|world| user_of(world, user(20)).active = false)),
     ]
 }
 
 fn chats() -> Vec<Made> {
     let (busy, new, missing) = (chat(8773), chat(5), chat(404));
-    let empty = Chat {
-        id: new,
-        owner: None,
-        members: Vec::new(),
-    };
+    let empty = Chat { id: new, owner: None, members: Vec::new() };
     let without_busy = office_with(|world| {
         world.chats.retain(|chat| chat.id != busy);
         world.links.retain(|link| link.chat != busy);
@@ -114,10 +80,7 @@ fn chats() -> Vec<Made> {
     });
     vec![
         (Edit::AddChat { chat: busy }, office()),
-        (
-            Edit::AddChat { chat: new },
-            office_with(|world| world.chats.push(empty)),
-        ),
+        (Edit::AddChat { chat: new }, office_with(|world| world.chats.push(empty))),
         (Edit::DeleteChat { chat: busy }, without_busy),
         (Edit::DeleteChat { chat: missing }, office()),
     ]
@@ -125,63 +88,33 @@ fn chats() -> Vec<Made> {
 
 fn members() -> Vec<Made> {
     let chat = chat(8773);
-    let join = |id| Edit::Join {
-        chat,
-        user: user(id),
-    };
-    let leave = |id| Edit::Leave {
-        chat,
-        user: user(id),
-    };
-    let owned_by = |id| Edit::SetOwner {
-        chat,
-        user: user(id),
-    };
+    let join = |id| Edit::Join { chat, user: user(id) };
+    let leave = |id| Edit::Leave { chat, user: user(id) };
+    let owned_by = |id| Edit::SetOwner { chat, user: user(id) };
     let office_where =
         |change: &dyn Fn(&mut Chat)| office_with(|world| change(chat_of(world, chat)));
     let owner_left = office_where(&|chat| {
         chat.members.retain(|member| *member != user(7));
         chat.owner = None;
     });
-    let nowhere = Edit::Leave {
-        chat: crate::fixtures::chat(404),
-        user: user(3),
-    };
+    let nowhere = Edit::Leave { chat: crate::fixtures::chat(404), user: user(3) };
     vec![
         (join(98), office_where(&|chat| chat.members.push(user(98)))),
         (join(7), office()),
         (leave(7), owner_left),
-        (
-            leave(13),
-            office_where(&|chat| chat.members.retain(|member| *member != user(13))),
-        ),
+        (leave(13), office_where(&|chat| chat.members.retain(|member| *member != user(13)))),
         (leave(3), office()),
         (nowhere, office()),
-        (
-            owned_by(14),
-            office_where(&|chat| chat.owner = Some(user(14))),
-        ),
-        (
-            Edit::ClearOwner { chat },
-            office_where(&|chat| chat.owner = None),
-        ),
+        (owned_by(14), office_where(&|chat| chat.owner = Some(user(14)))),
+        (Edit::ClearOwner { chat }, office_where(&|chat| chat.owner = None)),
     ]
 }
 
 fn rights() -> Vec<Made> {
     let deal = entity("deal:288");
-    let link = |id| Link {
-        entity: deal,
-        chat: chat(id),
-    };
-    let access = |id| AccessGrant {
-        user: user(id),
-        entity: deal,
-    };
-    let right = |id| RemovalRight {
-        user: user(id),
-        chat: chat(8773),
-    };
+    let link = |id| Link { entity: deal, chat: chat(id) };
+    let access = |id| AccessGrant { user: user(id), entity: deal };
+    let right = |id| RemovalRight { user: user(id), chat: chat(8773) };
     let relinked = office_with(|world| {
         world.links.retain(|made| *made != link(8800));
         world.links.push(link(8800));
@@ -194,16 +127,10 @@ fn rights() -> Vec<Made> {
         (Edit::Link(link(8800)), relinked),
         (Edit::Unlink(link(8773)), unlinked),
         (Edit::Unlink(link(404)), office()),
-        (
-            Edit::GrantAccess(access(4)),
-            office_with(|world| world.access.push(access(4))),
-        ),
+        (Edit::GrantAccess(access(4)), office_with(|world| world.access.push(access(4)))),
         (Edit::RevokeAccess(access(1)), no_access),
         (Edit::RevokeAccess(access(4)), office()),
-        (
-            Edit::GrantRemoval(right(4)),
-            office_with(|world| world.removers.push(right(4))),
-        ),
+        (Edit::GrantRemoval(right(4)), office_with(|world| world.removers.push(right(4)))),
         (Edit::RevokeRemoval(right(1)), no_right),
         (Edit::RevokeRemoval(right(4)), office()),
         (Edit::SetMessenger { installed: false }, uninstalled),
@@ -213,35 +140,14 @@ fn rights() -> Vec<Made> {
 fn rejected() -> Vec<(Edit, EditRejection)> {
     let (unknown, nobody) = (chat(404), user(404));
     let no_chat = EditRejection::UnknownChat(unknown);
-    let joins = Edit::Join {
-        chat: unknown,
-        user: user(12),
-    };
-    let owns = |chat| Edit::SetOwner {
-        chat,
-        user: user(3),
-    };
-    let linked = Edit::Link(Link {
-        entity: entity("deal:288"),
-        chat: unknown,
-    });
-    let granted = Edit::GrantRemoval(RemovalRight {
-        user: user(1),
-        chat: unknown,
-    });
-    let stranger = EditRejection::NotAMember {
-        chat: chat(8773),
-        user: user(3),
-    };
+    let joins = Edit::Join { chat: unknown, user: user(12) };
+    let owns = |chat| Edit::SetOwner { chat, user: user(3) };
+    let linked = Edit::Link(Link { entity: entity("deal:288"), chat: unknown });
+    let granted = Edit::GrantRemoval(RemovalRight { user: user(1), chat: unknown });
+    let stranger = EditRejection::NotAMember { chat: chat(8773), user: user(3) };
     vec![
-        (
-            Edit::ActivateUser { user: nobody },
-            EditRejection::UnknownUser(nobody),
-        ),
-        (
-            Edit::DeactivateUser { user: nobody },
-            EditRejection::UnknownUser(nobody),
-        ),
+        (Edit::ActivateUser { user: nobody }, EditRejection::UnknownUser(nobody)),
+        (Edit::DeactivateUser { user: nobody }, EditRejection::UnknownUser(nobody)),
         (joins, no_chat),
         (owns(unknown), no_chat),
         (owns(chat(8773)), stranger),

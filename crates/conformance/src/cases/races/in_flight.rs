@@ -20,24 +20,11 @@ pub fn r4_right_revoked_in_flight<H: Harness>(lab: &Lab<H>) {
 /// What revokes each of the actor's rights, and the refusal that follows.
 fn rights() -> [(Edit, Refusal); 2] {
     let (actor, chat, deal) = (user(1), chat(8773), entity("deal:288"));
-    let access = AccessGrant {
-        user: actor,
-        entity: deal,
-    };
-    let no_access = Refusal::AccessDenied {
-        actor,
-        entity: deal,
-    };
+    let access = AccessGrant { user: actor, entity: deal };
+    let no_access = Refusal::AccessDenied { actor, entity: deal };
     let remover = RemovalRight { user: actor, chat };
-    let no_right = Refusal::RemovalDenied {
-        actor,
-        chat,
-        entity: deal,
-    };
-    [
-        (Edit::RevokeAccess(access), no_access),
-        (Edit::RevokeRemoval(remover), no_right),
-    ]
+    let no_right = Refusal::RemovalDenied { actor, chat, entity: deal };
+    [(Edit::RevokeAccess(access), no_access), (Edit::RevokeRemoval(remover), no_right)]
 }
 
 /// R5: the link deleted, or the user deactivated, between check and write: the same; also the messenger or the chat.
@@ -53,50 +40,29 @@ pub fn r5_fact_undone_in_flight<H: Harness>(lab: &Lab<H>) {
 }
 
 fn inactive(id: i64) -> User {
-    User {
-        id: user(id),
-        active: false,
-        kind: UserKind::Human,
-    }
+    User { id: user(id), active: false, kind: UserKind::Human }
 }
 
 /// R5: the last chat's link deleted, or another made the newest, between the question for it and the write: the same.
 pub fn r5_last_chat_changed_in_flight<H: Harness>(lab: &Lab<H>) {
-    let edits = [
-        Edit::Unlink(deal_to(8773)),
-        Edit::Link(deal_to(9000)),
-        Edit::Link(deal_to(8800)),
-    ];
+    let edits = [Edit::Unlink(deal_to(8773)), Edit::Link(deal_to(9000)), Edit::Link(deal_to(8800))];
     changed_in_flight(lab, &office(), &removal(12), &edits);
 }
 
 fn deal_to(id: i64) -> Link {
-    Link {
-        entity: entity("deal:288"),
-        chat: chat(id),
-    }
+    Link { entity: entity("deal:288"), chat: chat(id) }
 }
 
 /// R3: the owner set or cleared, or a successor who joins, leaves or is deactivated, between check and write: the owner is
 /// a member, the one of some serial order.
 pub fn r3_succession_changed_in_flight<H: Harness>(lab: &Lab<H>) {
     let chat = chat(8773);
-    let owner_set = |id| Edit::SetOwner {
-        chat,
-        user: user(id),
-    };
+    let owner_set = |id| Edit::SetOwner { chat, user: user(id) };
     let owner_leaves = [
-        Edit::Leave {
-            chat,
-            user: user(13),
-        },
+        Edit::Leave { chat, user: user(13) },
         Edit::DeactivateUser { user: user(13) },
         Edit::ActivateUser { user: user(14) },
-        Edit::AddUser(User {
-            kind: UserKind::Bot,
-            active: true,
-            ..inactive(13)
-        }),
+        Edit::AddUser(User { kind: UserKind::Bot, active: true, ..inactive(13) }),
         Edit::ClearOwner { chat },
         owner_set(13),
     ];
@@ -106,10 +72,7 @@ pub fn r3_succession_changed_in_flight<H: Harness>(lab: &Lab<H>) {
 
     let mut nobody_follows = office();
     chat_of(&mut nobody_follows, chat).members = [20, 7].map(user).to_vec();
-    let joins = Edit::Join {
-        chat,
-        user: user(13),
-    };
+    let joins = Edit::Join { chat, user: user(13) };
     changed_in_flight(lab, &nobody_follows, &removal(7).in_chat(chat), &[joins]);
 }
 
@@ -133,22 +96,16 @@ pub(super) fn changed_in_flight<H: Harness>(
     edits: &[Edit],
 ) {
     for edit in edits {
-        let orders: Vec<_> = (0..3)
-            .map(|place| order(world, asked, edit, place))
-            .collect();
-        lab.each(
-            world,
-            [Point::Begun, Point::Write, Point::Commit],
-            |subject, point| {
-                let side = |store: SideOf<H>| subject.remove_by(&store, user(1), asked);
-                let (answer, (edited, explained)) = beside(subject, point, side, || {
-                    let edited = subject.try_edit(edit);
-                    let look = &in_chat_8773(asked);
-                    (edited, subject.explained(&subject.connect(), user(1), look))
-                });
-                one_of(subject, &came(answer, edited, &explained), &orders);
-            },
-        );
+        let orders: Vec<_> = (0..3).map(|place| order(world, asked, edit, place)).collect();
+        lab.each(world, [Point::Begun, Point::Write, Point::Commit], |subject, point| {
+            let side = |store: SideOf<H>| subject.remove_by(&store, user(1), asked);
+            let (answer, (edited, explained)) = beside(subject, point, side, || {
+                let edited = subject.try_edit(edit);
+                let look = &in_chat_8773(asked);
+                (edited, subject.explained(&subject.connect(), user(1), look))
+            });
+            one_of(subject, &came(answer, edited, &explained), &orders);
+        });
     }
 }
 
@@ -194,24 +151,17 @@ pub fn r11_refusal_commits_too<H: Harness>(lab: &Lab<H>) {
         let owner = OwnerChange::PassesTo(user(13));
         let removed = Outcome::Removed(change(7, owner));
         let orders = [
-            (
-                (Ok(Ok(removed)), Some(user(13))),
-                after(&revoked, &change(7, owner)),
-            ),
+            ((Ok(Ok(removed)), Some(user(13))), after(&revoked, &change(7, owner))),
             ((Ok(Err(refusal)), Some(user(7))), revoked),
         ];
-        lab.each(
-            &office(),
-            [Point::Begun, Point::Write, Point::Commit],
-            |subject, point| {
-                let came = beside(subject, point, removing(subject, 7), || {
-                    subject.edit(&revoke);
-                    subject.answers(user(1), &removal(7), Err(refusal));
-                    owner_seen(subject)
-                });
-                one_of(subject, &came, &orders);
-            },
-        );
+        lab.each(&office(), [Point::Begun, Point::Write, Point::Commit], |subject, point| {
+            let came = beside(subject, point, removing(subject, 7), || {
+                subject.edit(&revoke);
+                subject.answers(user(1), &removal(7), Err(refusal));
+                owner_seen(subject)
+            });
+            one_of(subject, &came, &orders);
+        });
     }
 }
 

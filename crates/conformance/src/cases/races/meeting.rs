@@ -31,10 +31,7 @@ pub(super) fn duel<H: Harness, A: Send, B: Send>(
         });
         let came = first(one);
         race.end(Order::First);
-        (
-            came,
-            other.join().unwrap_or_else(|panic| resume_unwind(panic)),
-        )
+        (came, other.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     note_meeting(subject, &race, point);
     came
@@ -56,21 +53,14 @@ pub(in crate::cases) fn beside<H: Harness, A: Send, B: Send>(
             came
         });
         let came = race.intervene(act);
-        (
-            removal.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            came,
-        )
+        (removal.join().unwrap_or_else(|panic| resume_unwind(panic)), came)
     });
     note_meeting(subject, &race, point);
     came
 }
 
 fn note_meeting<H: Harness>(subject: &Subject<'_, H>, race: &Race, point: Point) {
-    let met = if race.met() {
-        "met"
-    } else {
-        "did not meet: one waited for the other"
-    };
+    let met = if race.met() { "met" } else { "did not meet: one waited for the other" };
     subject.note(format!("// the two ran at once and {met} (at {point:?})"));
 }
 

@@ -48,10 +48,7 @@ impl Footprint {
     /// Whether a transaction that this one did not see wrote a row that it wrote. Who the members are, taken together,
     /// is no row.
     pub(crate) fn overwrites(&self, committed: &[Self]) -> bool {
-        let rows = self
-            .writes
-            .iter()
-            .filter(|key| !matches!(key, Key::Members(_)));
+        let rows = self.writes.iter().filter(|key| !matches!(key, Key::Members(_)));
         let rows: BTreeSet<_> = rows.copied().collect();
         let unseen = |other: &&Self| other.committed > self.began;
         let mut unseen = committed.iter().filter(unseen);

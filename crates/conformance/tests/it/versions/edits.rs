@@ -22,13 +22,8 @@ pub(crate) fn apply(
         (Some(Flaw::RightsComeBack), Edit::AddChat { chat }) => {
             model(world, edit)?;
             let here = world.removals.iter().filter(|record| record.chat == *chat);
-            let rights = here.map(|record| RemovalRight {
-                user: record.actor,
-                chat: *chat,
-            });
-            let lost: Vec<_> = rights
-                .filter(|right| !world.removers.contains(right))
-                .collect();
+            let rights = here.map(|record| RemovalRight { user: record.actor, chat: *chat });
+            let lost: Vec<_> = rights.filter(|right| !world.removers.contains(right)).collect();
             world.removers.extend(lost);
         }
         (Some(Flaw::OwnerRemembered), Edit::Join { chat, user }) => {
@@ -65,11 +60,7 @@ pub(crate) fn writes(edit: &Edit) -> Vec<Key> {
         Edit::AddChat { .. } | Edit::DeleteChat { .. } => vec![Key::Everything],
         Edit::Join { chat, user } => vec![Key::Member(chat, user), Key::Members(chat)],
         Edit::Leave { chat, user } => {
-            vec![
-                Key::Member(chat, user),
-                Key::Members(chat),
-                Key::Owner(chat),
-            ]
+            vec![Key::Member(chat, user), Key::Members(chat), Key::Owner(chat)]
         }
         Edit::SetOwner { chat, .. } | Edit::ClearOwner { chat } => vec![Key::Owner(chat)],
         Edit::Link(link) | Edit::Unlink(link) => vec![Key::Links(link.entity)],

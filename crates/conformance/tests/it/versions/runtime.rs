@@ -16,18 +16,12 @@ pub(crate) fn enter<R>(run: impl FnOnce() -> R) -> R {
         }
     }
 
-    assert!(
-        !ENTERED.replace(true),
-        "a runtime is not entered twice on one thread"
-    );
+    assert!(!ENTERED.replace(true), "a runtime is not entered twice on one thread");
     let _leave = Leave;
     run()
 }
 
 #[track_caller]
 pub(crate) fn assert_entered() {
-    assert!(
-        ENTERED.get() || std::thread::panicking(),
-        "this needs the runtime"
-    );
+    assert!(ENTERED.get() || std::thread::panicking(), "this needs the runtime");
 }

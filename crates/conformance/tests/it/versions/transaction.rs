@@ -46,10 +46,7 @@ impl VersionsTransaction {
             rows: Vec::new(),
             view,
             writes: Vec::new(),
-            footprint: Footprint {
-                began,
-                ..Footprint::default()
-            },
+            footprint: Footprint { began, ..Footprint::default() },
             committed: false,
         }
     }
@@ -75,9 +72,7 @@ impl VersionsTransaction {
     }
 
     fn certify(&mut self, data: &Data) -> Result<(), StoreError> {
-        let Footprint {
-            committed, writes, ..
-        } = &mut self.footprint;
+        let Footprint { committed, writes, .. } = &mut self.footprint;
         *committed = data.clock + 1;
         let only_reads = writes.is_empty();
         let conflict = match self.shared.flaw {
@@ -87,10 +82,7 @@ impl VersionsTransaction {
             _ => self.footprint.closes_a_cycle(&data.committed),
         };
         if conflict && self.shared.mode == Mode::Optimistic {
-            return Err(StoreError::new(
-                StoreErrorKind::Conflict,
-                "commit a transaction",
-            ));
+            return Err(StoreError::new(StoreErrorKind::Conflict, "commit a transaction"));
         }
         Ok(())
     }
@@ -175,12 +167,8 @@ fn flawed_make(world: &mut Snapshot, change: &Change, flaw: Option<Flaw>) {
             left.for_each(|chat| chat.owner = chat.members.first().copied());
         }
         Some(Flaw::LinksGoWithTheLast) => {
-            let empty = |id| {
-                world
-                    .chats
-                    .iter()
-                    .any(|chat| chat.id == id && chat.members.is_empty())
-            };
+            let empty =
+                |id| world.chats.iter().any(|chat| chat.id == id && chat.members.is_empty());
             world.links.retain(|link| !empty(link.chat));
         }
         _ => {}
@@ -193,9 +181,7 @@ fn append(data: &mut Data, change: &Change, number: u64, flaw: Option<Flaw>) {
     // In the order of the numbers, wherever that is.
     let place = data.numbers.partition_point(|earlier| *earlier < number);
     data.numbers.insert(place, number);
-    data.world
-        .removals
-        .insert(place, RemovalRecord::new(change, time));
+    data.world.removals.insert(place, RemovalRecord::new(change, time));
 }
 
 impl Drop for VersionsTransaction {
@@ -219,12 +205,7 @@ impl Drop for VersionsTransaction {
 impl UnitOfWork for VersionsTransaction {
     async fn prefetch(&mut self, _: UserId, removal: &Removal) {
         let chat = removal.chat.filter(|_| self.has(Flaw::OwnerMovedFirst));
-        let newest = self
-            .view
-            .links
-            .iter()
-            .rev()
-            .find(|link| link.entity == removal.entity);
+        let newest = self.view.links.iter().rev().find(|link| link.entity == removal.entity);
         let chat = chat.or(newest.map(|link| link.chat));
         let Some(chat) = chat.filter(|_| self.has(Flaw::OwnerMovedFirst)) else {
             return;
@@ -317,21 +298,14 @@ impl ChatRepo for VersionsTransaction {
             members.sort();
         }
         let any = self.has(Flaw::OwnerMayBeABot);
-        Ok(members
-            .into_iter()
-            .find(|member| any || self.is_active_human(*member)))
+        Ok(members.into_iter().find(|member| any || self.is_active_human(*member)))
     }
 
     async fn remove_member(&mut self, change: &Change) -> Result<bool, StoreError> {
         yield_now().await;
         if self.has(Flaw::RowLocks) {
             let row = Arc::clone(
-                self.shared
-                    .rows
-                    .lock()
-                    .expect("no holder panics")
-                    .entry(change.user)
-                    .or_default(),
+                self.shared.rows.lock().expect("no holder panics").entry(change.user).or_default(),
             );
             self.rows.push(row.lock_arc().await);
         }
@@ -352,9 +326,7 @@ impl ChatRepo for VersionsTransaction {
 impl VersionsTransaction {
     fn write(&mut self, change: &Change) {
         make(&mut self.view, change);
-        let &Change {
-            chat, user, owner, ..
-        } = change;
+        let &Change { chat, user, owner, .. } = change;
         let writes: BTreeSet<_> = [Key::Member(chat, user), Key::Members(chat)].into();
         self.footprint.writes.extend(writes);
         if owner != OwnerChange::Unchanged {
@@ -376,11 +348,7 @@ impl CrmRepo for VersionsTransaction {
         }
         let mut newest_first = self.view.links.iter().rev();
         let last = newest_first.find(|link| link.entity == entity);
-        let any = self
-            .view
-            .links
-            .last()
-            .filter(|_| self.has(Flaw::AnyLastChat));
+        let any = self.view.links.last().filter(|_| self.has(Flaw::AnyLastChat));
         Ok(last.or(any).map(|link| link.chat))
     }
 
@@ -412,11 +380,8 @@ impl Permissions for VersionsTransaction {
         let links = &self.view.links;
         let share_a_chat = |other: Entity| {
             let mut of_other = links.iter().filter(|link| link.entity == other);
-            of_other.any(|one| {
-                links
-                    .iter()
-                    .any(|link| link.chat == one.chat && link.entity == entity)
-            })
+            of_other
+                .any(|one| links.iter().any(|link| link.chat == one.chat && link.entity == entity))
         };
         let is_meant = |other: Entity| {
             other == entity
@@ -445,13 +410,7 @@ impl Permissions for VersionsTransaction {
         yield_now().await;
         self.read(Key::Remover(actor, chat));
         if self.has(Flaw::RecordOfAQuestion) {
-            let change = Change {
-                chat,
-                user: actor,
-                actor,
-                entity,
-                owner: OwnerChange::Unchanged,
-            };
+            let change = Change { chat, user: actor, actor, entity, owner: OwnerChange::Unchanged };
             let mut data = self.shared.data();
             let number = data.next_number();
             append(&mut data, &change, number, None);

@@ -88,10 +88,7 @@ impl Row {
             let problem = format!("column `{column}` holds what is not valid there");
             corrupt("credentials", self.id, problem)
         })?;
-        Ok(Record {
-            credential,
-            proof: self.proof.into(),
-        })
+        Ok(Record { credential, proof: self.proof.into() })
     }
 
     /// Returns the credential, or the column that holds none.

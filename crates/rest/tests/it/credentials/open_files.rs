@@ -82,9 +82,7 @@ fn migration_by_a_newer_version_ends_all_checks() {
     let store = place.create();
     let hook = add_webhook(&store, 1);
     let newer = Connection::open(place.file()).unwrap();
-    newer
-        .execute_batch("ALTER TABLE credentials RENAME TO keys; PRAGMA user_version = 2")
-        .unwrap();
+    newer.execute_batch("ALTER TABLE credentials RENAME TO keys; PRAGMA user_version = 2").unwrap();
     let because = "its schema has version 2, and this program knows up to 1: use a newer program";
     let backup = place.file().with_extension("backup");
     assert_all_fail(&store, &hook, &backup, StoreErrorKind::Unsupported, because);
@@ -151,10 +149,7 @@ fn backup_holds_every_credential_and_only_its_owner_can_read_it() {
     let copy = block_on(SqliteCredentials::open(&backup)).unwrap();
     let said = webhook(&copy, 1, hook.secret.expose());
     assert_eq!(said, Said::Granted(grant(&hook)));
-    assert_eq!(
-        token(&copy, key.secret.expose()),
-        Said::Granted(grant(&key))
-    );
+    assert_eq!(token(&copy, key.secret.expose()), Said::Granted(grant(&key)));
     assert_eq!(webhook(&copy, 1, revoked.secret.expose()), Said::Invalid);
     // The number of the one that was revoked is not given again.
     let next = add_webhook(&copy, 1).credential.id;
