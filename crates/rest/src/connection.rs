@@ -145,7 +145,7 @@ impl Connections {
             .half_close(true)
             .header_read_timeout(options.max_time)
             .max_buf_size(longest_head)
-            // A full buffer alone is no exact limit: the last bytes may come with the end of a head.
+            // The buffer alone is not an exact limit: it may be exceeded by the end of a head.
             .max_header_size(longest_head)
             .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(HeadWatch::new(stream, activity.clone())), service);

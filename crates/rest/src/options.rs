@@ -51,18 +51,19 @@ pub struct Options {
     pub trust_forwarded: bool,
     /// Figures of the embedding program, shown by `/metrics` among the others; none.
     pub metrics: Vec<ExternalMetric>,
-    /// The most connections that a server keeps open; 4096. Further ones are answered `OVERLOAD_LIMIT` and closed. A
-    /// router has none.
+    /// The most connections that a server keeps open; 4096. Further ones are answered
+    /// `OVERLOAD_LIMIT` and closed. A router has none.
     pub max_connections: usize,
     /// How long a server that stops waits for the answers to what it accepted; 10 seconds.
     pub grace: Duration,
-    /// The time in which a peer must take some of an answer; 30 seconds. A connection without progress for longer is cut.
+    /// The time in which a peer must take some of an answer; 30 seconds. A connection without
+    /// progress for longer is reset.
     pub write_timeout: Duration,
-    /// The most connections that one peer address may keep open; 512. An IPv6 peer is its /64 network. Further ones are
-    /// answered `OVERLOAD_LIMIT` and closed.
+    /// The most connections that one peer address may keep open; 512. An IPv6 peer is counted by its
+    /// /64 network. Further ones are answered `OVERLOAD_LIMIT` and closed.
     pub max_connections_per_peer: usize,
-    /// The time for which a server that stops goes on serving while `/readyz` already answers 503, so that a load
-    /// balancer can turn to other servers; zero.
+    /// The time for which a server that stops goes on serving while `/readyz` already answers 503,
+    /// so that a load balancer can turn to other servers; zero.
     pub drain: Duration,
 }
 

@@ -186,7 +186,7 @@ impl Acceptor {
                     let reason = reason.name();
                     tracing::info!(%peer, reason, connections, "connection closed");
                 }
-                // An answer on a port of TLS would need a handshake, which costs more than it helps.
+                // With TLS an answer would need a handshake, which costs more than it helps.
                 if self.tls.is_some() {
                     return;
                 }

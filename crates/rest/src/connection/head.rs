@@ -1,4 +1,4 @@
-//! A stream that knows where a request is, and that holds back the answers which hyper makes itself.
+//! Tracks the requests on a stream, and holds back the answers that hyper makes itself.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -49,8 +49,8 @@ impl Activity {
 /// Passes everything through but the answer of hyper to a head that it cannot read.
 ///
 /// hyper answers such a head by a status line alone and offers no way to change that. Once its
-/// answer is held back, nothing is written any more and the stream stays open, so that whoever
-/// takes it back from hyper can answer in full.
+/// answer is held back, nothing is written any more and the stream stays open, so that its owner can
+/// take it back from hyper and answer in full.
 #[derive(Debug)]
 pub(crate) struct HeadWatch<S> {
     stream: S,
