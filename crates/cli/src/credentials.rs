@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use crm_chat_domain::{Timestamp, UserId};
-use crm_chat_rest::{
+use crm_chat_credentials::{
     CredentialId, CredentialKind, CredentialStore, Issued, Scopes, SqliteCredentials,
 };
+use crm_chat_domain::{Timestamp, UserId};
 use futures_lite::future::block_on;
 use serde::Serialize;
 

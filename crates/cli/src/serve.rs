@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use crm_chat_credentials::SqliteCredentials;
 use crm_chat_rest::{
-    ExternalMetric, HangupSignal, Options, Server, SqliteCredentials, Tls, hangup_signal,
-    stop_signal,
+    ExternalMetric, HangupSignal, Options, Server, Tls, hangup_signal, stop_signal,
 };
 use crm_chat_sqlite::Sqlite;
 

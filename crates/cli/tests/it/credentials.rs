@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crm_chat_credentials::{Credentials, CredentialsError, Grant, SqliteCredentials};
 use crm_chat_domain::UserId;
-use crm_chat_rest::{Credentials, CredentialsError, Grant, SqliteCredentials};
 use futures_lite::future::block_on;
 use serde_json::Value;
 

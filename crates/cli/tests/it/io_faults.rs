@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crm_chat_credentials::{CredentialKind, CredentialStore, Credentials, SqliteCredentials};
 use crm_chat_domain::Snapshot;
-use crm_chat_rest::{CredentialKind, CredentialStore, Credentials, SqliteCredentials};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use crm_chat_conformance::history::{Ending, Event, History, check};
 use crm_chat_conformance::model::{Call, Operation, Response};
+use crm_chat_credentials::{CredentialId, CredentialStore, Scopes, SqliteCredentials};
 use crm_chat_domain::snapshot::{EditError, Link, RemovalRight};
 use crm_chat_domain::{
     Answer, Argument, Change, ChatId, Edit, Entity, Outcome, OwnerChange, Refusal, Removal,
     Snapshot, StoreErrorKind, UserId,
 };
-use crm_chat_rest::{CredentialId, CredentialStore, Scopes, SqliteCredentials};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 use serde_json::{Value, json};

@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 use axum::body::Body;
 use axum::http::Request;
 use crm_chat_conformance::faults::{Call, Fault, Faulty, Gate};
+use crm_chat_credentials::{CredentialKind, CredentialStore, MemoryCredentials, Scopes};
 use crm_chat_domain::{Edit, UserId};
 use crm_chat_memory::Memory;
-use crm_chat_rest::{CredentialKind, CredentialStore, MemoryCredentials, Options, Scopes, router};
+use crm_chat_rest::{Options, router};
 use serde_json::json;
 
 use crate::support::{Answer, DELETE, Secrets, Wire, memory, world};

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crm_chat_credentials::{
+    Credential, CredentialId, CredentialKind, CredentialStore, Credentials,
+};
 use crm_chat_domain::{StoreErrorKind, Timestamp};
-use crm_chat_rest::{Credential, CredentialId, CredentialKind, CredentialStore, Credentials};
 
-use super::subjects::{
+use crate::subjects::{
     Clock, HOUR, Memory, Said, Subject, add_token, add_webhook, block_on, grant, scopes, token,
     user, webhook,
 };
@@ -19,7 +21,7 @@ macro_rules! laws {
         }
         #[cfg(feature = "sqlite")]
         mod sqlite {
-            $(#[test] fn $law() { super::$law::<crate::credentials::subjects::Sqlite>(); })*
+            $(#[test] fn $law() { super::$law::<crate::subjects::Sqlite>(); })*
         }
     };
 }

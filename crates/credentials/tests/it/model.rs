@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crm_chat_rest::{CredentialKind, CredentialStore, Issued};
+use crm_chat_credentials::{CredentialKind, CredentialStore, Issued};
 use proptest::prelude::*;
 
-use super::subjects::{
+use crate::subjects::{
     Clock, Memory, Said, Subject, block_on, grant, scopes, token, user, webhook,
 };
 
@@ -114,6 +114,6 @@ proptest! {
     #[cfg(feature = "sqlite")]
     #[test]
     fn sqlite_agrees_with_the_model(steps in prop::collection::vec(step(), 1..24)) {
-        agrees_with_the_model::<super::subjects::Sqlite>(&steps);
+        agrees_with_the_model::<crate::subjects::Sqlite>(&steps);
     }
 }

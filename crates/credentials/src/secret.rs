@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use crm_chat_domain::StoreError;
 use zeroize::Zeroizing;
 
-use super::random;
+use crate::random;
 
 /// A secret just issued, to be shown once: only its digest is kept.
 ///
@@ -14,7 +14,7 @@ use super::random;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    pub(super) fn random() -> Result<Self, StoreError> {
+    pub(crate) fn random() -> Result<Self, StoreError> {
         let bytes: Zeroizing<[u8; 20]> = random("make a secret")?;
         // Reserved at once, since a string that grows leaves copies behind.
         let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));

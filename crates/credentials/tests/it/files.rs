@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crm_chat_credentials::{
+    CredentialKind, CredentialStore, Credentials, CredentialsError, SqliteCredentials,
+};
 use crm_chat_domain::{StoreError, StoreErrorKind};
-use crm_chat_rest::{CredentialKind, CredentialStore, SqliteCredentials};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::subjects::{Said, add_token, add_webhook, block_on, grant, token, webhook};
+use crate::subjects::{Said, add_token, add_webhook, block_on, grant, token, webhook};
 
 /// A file in a folder of its own, which goes with it.
 pub(crate) struct Place(TempDir);
@@ -228,8 +230,8 @@ fn what_cannot_be_read_is_corrupt_and_named() {
         let store = place.create();
         let key = add_token(&store, 1);
         place.sql(&format!("PRAGMA ignore_check_constraints = ON; {damage}"));
-        let checked = block_on(crm_chat_rest::Credentials::token(&store, key.secret.expose()));
-        let Err(crm_chat_rest::CredentialsError::Store(error)) = checked else {
+        let checked = block_on(Credentials::token(&store, key.secret.expose()));
+        let Err(CredentialsError::Store(error)) = checked else {
             panic!("{damage}: {checked:?}");
         };
         assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{}", error.report());

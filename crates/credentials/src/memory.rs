@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use crm_chat_domain::{StoreError, UserId};
 
-use super::digest::{Digest, Key};
-use super::judge::{Judge, Record};
-use super::{
+use crate::digest::{Digest, Key};
+use crate::verifier::{Judge, Record};
+use crate::{
     Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
     Grant, Issued, Scopes,
 };
@@ -18,7 +18,7 @@ use super::{
 ///
 /// ```
 /// # futures_lite::future::block_on(async {
-/// use crm_chat_rest::{CredentialStore, Credentials, MemoryCredentials};
+/// use crm_chat_credentials::{CredentialStore, Credentials, MemoryCredentials};
 ///
 /// let credentials = MemoryCredentials::new()?;
 /// let user = 1.try_into()?;

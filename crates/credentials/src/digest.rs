@@ -4,32 +4,32 @@ use blake3::{Hash, Hasher};
 use crm_chat_domain::{StoreError, UserId};
 use zeroize::Zeroizing;
 
-use super::random;
+use crate::random;
 
 /// What the digests of one store are made with.
 ///
 /// Keyed BLAKE3 and no password hash: secrets are random and long, so that nobody can go through them however fast a
 /// digest is, and a check stays cheap. The key makes equal secrets differ between stores, and hides from whoever
 /// measures a lookup what is looked up.
-pub(super) struct Key(Zeroizing<[u8; 32]>);
+pub(crate) struct Key(Zeroizing<[u8; 32]>);
 
 impl Key {
-    pub(super) fn random() -> Result<Self, StoreError> {
+    pub(crate) fn random() -> Result<Self, StoreError> {
         random("make a key").map(Self)
     }
 
     #[cfg(feature = "sqlite")]
-    pub(super) fn new(bytes: [u8; 32]) -> Self {
+    pub(crate) fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
     #[cfg(feature = "sqlite")]
-    pub(super) fn bytes(&self) -> &[u8; 32] {
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
     /// Makes the digest of a webhook's user and secret, or of a token, which names no user.
-    pub(super) fn digest(&self, user: Option<UserId>, secret: &str) -> Digest {
+    pub(crate) fn digest(&self, user: Option<UserId>, secret: &str) -> Digest {
         #[cfg(test)]
         work::count();
         // No user's id is 0, and all ids are equally long: what is digested can be read in one way only.
@@ -45,16 +45,16 @@ impl Key {
 
 /// The digest of a secret, in two parts.
 #[derive(Clone, Copy)]
-pub(super) struct Digest {
+pub(crate) struct Digest {
     /// Finds what may be the credential, by an index that does not take the same time for all.
-    pub(super) lookup: [u8; 16],
+    pub(crate) lookup: [u8; 16],
     /// Shows that it is: compared in constant time.
-    pub(super) proof: Hash,
+    pub(crate) proof: Hash,
 }
 
 impl Digest {
     /// Tells whether the proof that was found is this digest's. If none was, it compares with one that no secret has.
-    pub(super) fn is(&self, found: Option<Hash>) -> bool {
+    pub(crate) fn is(&self, found: Option<Hash>) -> bool {
         #[cfg(test)]
         work::count();
         let nothing = Hash::from_bytes([0; 32]);
@@ -70,11 +70,11 @@ mod work {
 
     use futures_lite::future::block_on;
 
-    use super::super::{CredentialStore, MemoryCredentials, Scopes};
+    use crate::{CredentialStore, MemoryCredentials, Scopes};
 
     thread_local!(static DONE: Cell<u32> = const { Cell::new(0) });
 
-    pub(super) fn count() {
+    pub(crate) fn count() {
         DONE.set(DONE.get() + 1);
     }
 
@@ -107,7 +107,7 @@ mod work {
         {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("credentials.db");
-            check(&block_on(super::super::SqliteCredentials::open_or_create(file)).unwrap());
+            check(&block_on(crate::SqliteCredentials::open_or_create(file)).unwrap());
         }
     }
 }

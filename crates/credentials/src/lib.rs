@@ -1,12 +1,13 @@
-//! Who calls: the port behind which webhook secrets and OAuth tokens are checked.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod digest;
-mod judge;
 mod memory;
 mod secret;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
+mod verifier;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -117,9 +118,10 @@ impl fmt::Display for CredentialId {
     }
 }
 
-/// Why a credential grants nothing.
+/// The error returned when a credential grants nothing.
+///
+/// Exhaustive, since a front must answer each variant differently.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CredentialsError {
     /// It is unknown, or the secret is wrong.
     #[error("the credentials are unknown or wrong")]

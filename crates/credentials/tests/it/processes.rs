@@ -6,11 +6,11 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use crm_chat_rest::{CredentialKind, CredentialStore, SqliteCredentials};
+use crm_chat_credentials::{CredentialKind, CredentialStore, SqliteCredentials};
 use rusqlite::Connection;
 
-use super::files::{Place, assert_sound};
-use super::subjects::{Said, add_token, add_webhook, block_on, grant, token, webhook};
+use crate::files::{Place, assert_sound};
+use crate::subjects::{Said, add_token, add_webhook, block_on, grant, token, webhook};
 
 #[test]
 fn what_one_handle_does_counts_at_once_for_all() {
@@ -99,7 +99,7 @@ fn process_that_issues_and_revokes() {
 #[test]
 fn processes_that_issue_and_revoke_at_once_lose_nothing() {
     let place = Place::new();
-    let name = "credentials::processes::process_that_issues_and_revokes";
+    let name = "processes::process_that_issues_and_revokes";
     let children: Vec<_> = (0..3)
         .map(|_| {
             Command::new(std::env::current_exe().unwrap())

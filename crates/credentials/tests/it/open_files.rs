@@ -4,14 +4,14 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use crm_chat_domain::{StoreError, StoreErrorKind};
-use crm_chat_rest::{
+use crm_chat_credentials::{
     CredentialKind, CredentialStore, Credentials, CredentialsError, Issued, SqliteCredentials,
 };
+use crm_chat_domain::{StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
-use super::files::{Place, assert_sound};
-use super::subjects::{HOUR, Said, add_token, add_webhook, block_on, grant, token, user, webhook};
+use crate::files::{Place, assert_sound};
+use crate::subjects::{HOUR, Said, add_token, add_webhook, block_on, grant, token, user, webhook};
 
 /// Asks a store for everything that it does, and returns how each failed.
 fn failures(store: &SqliteCredentials, hook: &Issued, backup: &Path) -> Vec<StoreError> {

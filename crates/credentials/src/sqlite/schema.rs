@@ -2,13 +2,13 @@
 
 use crm_chat_sqlite_file::{FilePermissions, Schema, failed};
 
-use super::super::digest::Key;
+use crate::digest::Key;
 
 /// A file of credentials. A program that can write it can call as any user.
-pub(super) static SCHEMA: Schema = Schema {
+pub(crate) static SCHEMA: Schema = Schema {
     // `crmk` in ASCII. A store of chats has another.
     application_id: 0x6372_6d6b,
-    migrations: &[include_str!("../../../migrations/001_credentials.sql")],
+    migrations: &[include_str!("../../migrations/001_credentials.sql")],
     initialize: |connection| {
         let key = Key::random()?;
         connection

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crm_chat_domain::UserId;
 #[cfg(feature = "sqlite")]
-use crm_chat_rest::SqliteCredentials;
-use crm_chat_rest::{CredentialStore, CredentialsError, Grant, Issued, MemoryCredentials, Scopes};
+use crm_chat_credentials::SqliteCredentials;
+use crm_chat_credentials::{
+    CredentialStore, CredentialsError, Grant, Issued, MemoryCredentials, Scopes,
+};
+use crm_chat_domain::UserId;
 pub(crate) use futures_lite::future::block_on;
 use tempfile::TempDir;
 

@@ -4,19 +4,19 @@ use crm_chat_domain::{StoreError, Timestamp};
 use crm_chat_sqlite_file::{corrupt, failed};
 use rusqlite::{Connection, params};
 
-use super::super::digest::Key;
-use super::super::judge::{Draft, Record};
-use super::super::{Credential, CredentialKind, Issued, Scopes};
+use crate::digest::Key;
+use crate::verifier::{Draft, Record};
+use crate::{Credential, CredentialKind, Issued, Scopes};
 
 /// Selects what [`Row`] reads, by the part of a digest that finds it.
-pub(super) const FIND: &str = "SELECT id, kind, user, scopes, created_at, expires_at, proof
+pub(crate) const FIND: &str = "SELECT id, kind, user, scopes, created_at, expires_at, proof
     FROM credentials WHERE lookup = ?1";
 
 const LIST: &str = "SELECT id, kind, user, scopes, created_at, expires_at, proof
     FROM credentials WHERE kind = ?1 ORDER BY id";
 
 /// Reads what digests are made with.
-pub(super) fn key(connection: &Connection) -> Result<Key, StoreError> {
+pub(crate) fn key(connection: &Connection) -> Result<Key, StoreError> {
     let key = connection.query_row("SELECT key FROM key", [], |row| row.get(0));
     match key {
         Err(rusqlite::Error::QueryReturnedNoRows) => Err(corrupt("key", 1, "there is none")),
@@ -25,7 +25,7 @@ pub(super) fn key(connection: &Connection) -> Result<Key, StoreError> {
 }
 
 /// Keeps a new credential.
-pub(super) fn insert(connection: &Connection, draft: Draft) -> Result<Issued, StoreError> {
+pub(crate) fn insert(connection: &Connection, draft: Draft) -> Result<Issued, StoreError> {
     let scopes: Vec<_> = draft.scopes.iter().collect();
     let scopes = serde_json::Value::from(scopes).to_string();
     let inserted = connection.execute(
@@ -46,7 +46,7 @@ pub(super) fn insert(connection: &Connection, draft: Draft) -> Result<Issued, St
 }
 
 /// Reads all credentials of a kind.
-pub(super) fn list(
+pub(crate) fn list(
     connection: &Connection,
     kind: CredentialKind,
 ) -> Result<Vec<Credential>, StoreError> {
@@ -59,7 +59,7 @@ pub(super) fn list(
 }
 
 /// A row of the credentials as it is stored.
-pub(super) struct Row {
+pub(crate) struct Row {
     id: i64,
     kind: String,
     user: i64,
@@ -70,7 +70,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+    pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
             kind: row.get(1)?,
@@ -83,7 +83,7 @@ impl Row {
     }
 
     /// Makes sense of the row.
-    pub(super) fn record(self) -> Result<Record, StoreError> {
+    pub(crate) fn record(self) -> Result<Record, StoreError> {
         let credential = self.credential().map_err(|column| {
             let problem = format!("column `{column}` holds what is not valid there");
             corrupt("credentials", self.id, problem)

@@ -8,13 +8,13 @@ use std::time::{Duration, SystemTime};
 use blake3::Hash;
 use crm_chat_domain::{StoreError, StoreErrorKind, Timestamp, UserId};
 
-use super::digest::{Digest, Key};
-use super::{Credential, CredentialKind, CredentialsError, Grant, Issued, Scopes, Secret};
+use crate::digest::{Digest, Key};
+use crate::{Credential, CredentialKind, CredentialsError, Grant, Issued, Scopes, Secret};
 
 type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// Has the key and the clock, and counts the wrong guesses.
-pub(super) struct Judge {
+pub(crate) struct Judge {
     key: Key,
     clock: Clock,
     wrong_guesses: AtomicU64,
@@ -22,24 +22,24 @@ pub(super) struct Judge {
 
 /// What a store keeps of a credential.
 #[derive(Clone)]
-pub(super) struct Record {
-    pub(super) credential: Credential,
-    pub(super) proof: Hash,
+pub(crate) struct Record {
+    pub(crate) credential: Credential,
+    pub(crate) proof: Hash,
 }
 
 /// A new credential that has no number yet.
-pub(super) struct Draft {
-    pub(super) kind: CredentialKind,
+pub(crate) struct Draft {
+    pub(crate) kind: CredentialKind,
     secret: Secret,
-    pub(super) digest: Digest,
-    pub(super) user: UserId,
-    pub(super) scopes: Scopes,
-    pub(super) created_at: Timestamp,
-    pub(super) expires_at: Option<Timestamp>,
+    pub(crate) digest: Digest,
+    pub(crate) user: UserId,
+    pub(crate) scopes: Scopes,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Draft {
-    pub(super) fn numbered(self, number: u64) -> Issued {
+    pub(crate) fn numbered(self, number: u64) -> Issued {
         Issued {
             credential: Credential {
                 id: self.kind.id(number),
@@ -54,20 +54,20 @@ impl Draft {
 }
 
 impl Judge {
-    pub(super) fn new(key: Key) -> Self {
+    pub(crate) fn new(key: Key) -> Self {
         Self { key, clock: Arc::new(SystemTime::now), wrong_guesses: AtomicU64::new(0) }
     }
 
-    pub(super) fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+    pub(crate) fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Self { clock: Arc::new(clock), ..self }
     }
 
-    pub(super) fn wrong_guesses(&self) -> u64 {
+    pub(crate) fn wrong_guesses(&self) -> u64 {
         self.wrong_guesses.load(Ordering::Relaxed)
     }
 
     /// Makes a new credential, a token if it has a lifetime.
-    pub(super) fn draft(
+    pub(crate) fn draft(
         &self,
         user: UserId,
         scopes: Scopes,
@@ -91,7 +91,7 @@ impl Judge {
     }
 
     /// Judges what is presented, a token if it names no user. Whatever `find` finds, the work is the same.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &self,
         user: Option<UserId>,
         secret: &str,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crm_chat_domain::{StoreError, Timestamp, UserId};
 
-use super::{CredentialId, Credentials, Scopes, Secret};
+use crate::{CredentialId, Credentials, Scopes, Secret};
 
 /// Issues, lists and revokes what [`Credentials`] checks. The server itself never asks for it: it is for operators.
 ///
@@ -15,7 +15,7 @@ use super::{CredentialId, Credentials, Scopes, Secret};
 ///   another user, no webhook's secret as a token, no token as a webhook's secret, no part of a secret;
 /// - MUST answer from the moment on that a token's time has come that it has expired, by a clock of its own;
 /// - MUST answer from the moment on that [`revoke`](Self::revoke) is done, through every handle and in every process,
-///   that what was revoked is [invalid](super::CredentialsError::Invalid);
+///   that what was revoked is [invalid](crate::CredentialsError::Invalid);
 /// - MUST never give a credential the id that another one had;
 /// - MUST make each secret of at least 128 random bits and of characters that stand in a URL as they are.
 pub trait CredentialStore: Credentials {
@@ -85,7 +85,7 @@ impl CredentialKind {
     }
 
     /// The inverse of [`id`](Self::id).
-    pub(super) fn number(self, id: &CredentialId) -> Option<u64> {
+    pub(crate) fn number(self, id: &CredentialId) -> Option<u64> {
         let number = id.0.strip_prefix(self.as_str())?.strip_prefix(':')?;
         number.parse().ok().filter(|number| self.id(*number) == *id)
     }

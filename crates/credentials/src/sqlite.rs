@@ -14,8 +14,8 @@ use crm_chat_sqlite_file::{DatabaseFile, OpenOptions, commit_failed, failed};
 use rusqlite::TransactionBehavior::{self, Deferred, Immediate};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::judge::Judge;
-use super::{
+use crate::verifier::Judge;
+use crate::{
     Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
     Grant, Issued, Scopes,
 };
