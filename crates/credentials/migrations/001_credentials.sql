@@ -2,8 +2,8 @@
 
 -- What every digest is made with. Filled when the file is created.
 CREATE TABLE key (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    key  BLOB NOT NULL CHECK (length(key) = 32)
+    id  INTEGER PRIMARY KEY CHECK (id = 1),
+    key BLOB NOT NULL CHECK (length(key) = 32)
 ) STRICT;
 
 -- AUTOINCREMENT, since the id of a revoked credential is never given to another.

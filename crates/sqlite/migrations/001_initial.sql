@@ -1,15 +1,16 @@
 -- The first schema. Never edited after release: what changes goes into a migration of its own.
 
 CREATE TABLE settings (
-    only                INTEGER PRIMARY KEY CHECK (only = 1),
+    id                  INTEGER PRIMARY KEY CHECK (id = 1),
     messenger_installed INTEGER NOT NULL CHECK (messenger_installed IN (0, 1)),
-    -- Names one numbering of the log: new with every load, and in every backup.
-    epoch               TEXT    NOT NULL CHECK (length(epoch) = 32),
+    -- Identifies one numbering of the log. NULL in a backup that has not been opened yet: the first
+    -- open begins an epoch, so that each restore of one backup has its own.
+    epoch               TEXT    CHECK (length(epoch) = 32),
     -- Records numbered up to here may have been deleted from the log.
     pruned_through      INTEGER NOT NULL DEFAULT 0 CHECK (pruned_through >= 0)
 ) STRICT;
 
-INSERT INTO settings (only, messenger_installed, epoch) VALUES (1, 1, lower(hex(randomblob(16))));
+INSERT INTO settings (id, messenger_installed, epoch) VALUES (1, 1, lower(hex(randomblob(16))));
 
 CREATE TABLE users (
     id     INTEGER PRIMARY KEY CHECK (id > 0),

@@ -23,7 +23,7 @@ use async_lock::Mutex;
 use blocking::unblock;
 use crm_chat_domain::snapshot::{EditError, LoadError};
 use crm_chat_domain::{Edit, LogEntry, Snapshot, Store, StoreError};
-use crm_chat_sqlite_file::{backup, failed};
+use crm_chat_sqlite_file::backup;
 use rusqlite::Connection;
 
 pub use export::{Export, StoreCounts};
@@ -183,8 +183,8 @@ impl Sqlite {
     }
 
     /// Writes a copy of the store to a new file, which only its owner can read on Unix. Others may
-    /// write meanwhile. The copy is of one state, checked and synced; it is a store in a file by
-    /// itself, with an [epoch](LogPage::epoch) of its own.
+    /// write meanwhile. The copy is of one state, checked and synced. Each copy of it that is
+    /// opened as a store begins a new [epoch](LogPage::epoch).
     ///
     /// # Errors
     /// *unavailable* if the file exists already or cannot be written, *corrupt* if the store is
@@ -192,12 +192,11 @@ impl Sqlite {
     pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), StoreError> {
         let path = path.as_ref().to_owned();
         let operation = format!("back up the store to `{}`", path.display());
-        let adapt = |copy: &Connection| log::begin_epoch(copy).map_err(failed("begin an epoch"));
         let copied = if let Some(readers) = self.readers.clone() {
-            unblock(move || readers.file().backup(&path, adapt)).await
+            unblock(move || readers.file().backup(&path, log::end_epoch)).await
         } else {
             let connection = self.connection.lock_arc().await;
-            unblock(move || backup(&connection, &SCHEMA, &path, adapt)).await
+            unblock(move || backup(&connection, &SCHEMA, &path, log::end_epoch)).await
         };
         copied.map_err(|error| error.with_operation(operation))
     }

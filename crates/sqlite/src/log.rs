@@ -14,8 +14,8 @@ use crate::value::Place;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogPage {
-    /// The name of this numbering, 32 hexadecimal digits. It is new whenever a snapshot is loaded,
-    /// and in every backup.
+    /// The name of this numbering, 32 hexadecimal digits. It changes whenever a snapshot is loaded
+    /// and whenever a backup is restored.
     pub epoch: String,
     /// The number up to which records may have been deleted by
     /// [`Sqlite::prune_log`](crate::Sqlite::prune_log); 0 if none were.
@@ -153,10 +153,30 @@ pub(crate) fn prune(connection: &Connection, before: u64) -> Result<(u64, bool),
     Ok((deleted.try_into().unwrap_or(u64::MAX), more))
 }
 
-/// Begins a new epoch. The numbers stay.
-pub(crate) fn begin_epoch(connection: &Connection) -> rusqlite::Result<()> {
-    let sql = "UPDATE settings SET epoch = lower(hex(randomblob(16)))";
-    connection.execute(sql, []).map(drop)
+/// Removes the epoch from a copy of a store. The numbers stay.
+pub(crate) fn end_epoch(copy: &Connection) -> Result<(), StoreError> {
+    copy.execute("UPDATE settings SET epoch = NULL", [])
+        .map(drop)
+        .map_err(failed("mark the copy as a backup"))
+}
+
+/// Begins an epoch in a store that has none: a backup that was never opened.
+///
+/// The epoch is not chosen when the backup is made, since the same file may be restored twice, and
+/// the numbers given after each restore belong to different records.
+pub(crate) fn ensure_epoch(connection: &Connection) -> Result<(), StoreError> {
+    let failed = || failed("begin an epoch of the removal log");
+    // Read first: the UPDATE takes the write lock even if it changes nothing.
+    let missing = connection
+        .prepare("SELECT 1 FROM settings WHERE epoch IS NULL")
+        .and_then(|mut statement| statement.exists([]))
+        .map_err(failed())?;
+    if missing {
+        // Of several processes that open the file at once, the first to get the lock decides.
+        let sql = "UPDATE settings SET epoch = lower(hex(randomblob(16))) WHERE epoch IS NULL";
+        connection.execute(sql, []).map_err(failed())?;
+    }
+    Ok(())
 }
 
 const READ: &str = "read the removal log";

@@ -10,9 +10,9 @@ use crm_chat_domain::StoreError;
 use crm_chat_sqlite_file::{DatabaseFile, OpenOptions, configure, failed};
 use rusqlite::Connection;
 
-use crate::Sqlite;
 use crate::readers::Readers;
 use crate::schema::SCHEMA;
+use crate::{Sqlite, log};
 
 /// Options for opening a store.
 ///
@@ -88,6 +88,7 @@ impl Options {
     fn open_file(self, path: &Path) -> Result<Sqlite, StoreError> {
         let options = OpenOptions { create: self.create, lock_timeout: self.lock_timeout };
         let (file, connection) = DatabaseFile::open(path, &SCHEMA, options)?;
+        log::ensure_epoch(&connection)?;
         // From here on a session waits asynchronously.
         connection.busy_timeout(Duration::ZERO).map_err(failed("set the busy timeout"))?;
         Ok(self.handle(connection, Some(Readers::new(file))))

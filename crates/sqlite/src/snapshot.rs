@@ -27,7 +27,7 @@ const CLEAR: &str = "UPDATE chats SET owner = NULL;
 fn fill(connection: &Connection, snapshot: &Snapshot) -> rusqlite::Result<()> {
     connection.execute_batch(CLEAR)?;
     connection.execute(
-        "INSERT OR REPLACE INTO settings (only, messenger_installed, epoch, pruned_through)
+        "INSERT OR REPLACE INTO settings (id, messenger_installed, epoch, pruned_through)
          VALUES (1, ?1, lower(hex(randomblob(16))), 0)",
         [snapshot.messenger_installed],
     )?;

@@ -1,7 +1,9 @@
 //! Backups while the store is in use, restoring them, and exports.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -9,7 +11,7 @@ use crm_chat_domain::{Outcome, Snapshot, StoreError, StoreErrorKind, remove_user
 use crm_chat_sqlite::{Export, Sqlite, StoreCounts};
 use rusqlite::Connection;
 
-use crate::support::{Place, assert_sound, block_on, log, removal, user, works, world};
+use crate::support::{Place, assert_sound, block_on, copy, log, removal, user, works, world};
 
 const USERS: i64 = 800;
 const WRITERS: i64 = 8;
@@ -121,6 +123,32 @@ fn restored_backup_is_the_store_as_it_was_in_another_epoch() {
     assert_ne!(block_on(restored.log_page(0, 0)).unwrap().epoch, epoch);
     block_on(remove_user(&restored, user(1), &removal(4))).unwrap();
     assert_sound(&place.file());
+}
+
+#[test]
+fn each_restore_of_one_backup_begins_an_epoch() {
+    let place = Place::holding(&world(9));
+    let backup = place.folder().join("backup.db");
+    block_on(place.open().backup(&backup)).unwrap();
+    let mut epochs = BTreeSet::new();
+    for name in ["first.db", "second.db"] {
+        let restored = place.folder().join(name);
+        copy(&backup, &restored);
+        // Handles that open the restored file at the same time agree on its epoch, and it stays.
+        let start = Barrier::new(4);
+        let opened: BTreeSet<_> = thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                let store = block_on(Sqlite::open(&restored)).unwrap();
+                block_on(store.log_page(0, 0)).unwrap().epoch
+            };
+            let handles: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+            handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+        });
+        assert_eq!(opened.len(), 1, "{opened:?}");
+        epochs.extend(opened);
+    }
+    assert_eq!(epochs.len(), 2, "{epochs:?}");
 }
 
 #[test]
