@@ -87,12 +87,37 @@ impl Sqlite {
     /// [`LoadError::Invalid`] if the snapshot breaks a rule, [`LoadError::Store`] if the storage
     /// failed. The store holds what it held before.
     pub async fn load(&self, snapshot: Snapshot) -> Result<(), LoadError> {
-        // Before the lock is taken: a large snapshot takes a while.
+        self.load_where(snapshot, |_| Ok(true)).await.map(drop)
+    }
+
+    /// Loads a snapshot as [`load`](Self::load) does, but only into an [empty](StoreCounts::is_empty)
+    /// store. Returns `false`, and changes nothing, if the store holds anything.
+    ///
+    /// The check and the load are one transaction: of several callers at the same time, one loads.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub async fn load_if_empty(&self, snapshot: Snapshot) -> Result<bool, LoadError> {
+        let is_empty = |store: &Connection| Ok(StoreCounts::read(store)?.is_empty());
+        self.load_where(snapshot, is_empty).await
+    }
+
+    /// Loads a snapshot if a condition holds in the transaction that loads it.
+    async fn load_where(
+        &self,
+        snapshot: Snapshot,
+        condition: fn(&Connection) -> Result<bool, StoreError>,
+    ) -> Result<bool, LoadError> {
+        // Validate before taking the lock: a large snapshot takes a while.
         let snapshot = unblock(move || snapshot.validate().map(|()| snapshot)).await?;
         let session = self.session(Purpose::Writing).await?;
         unblock(move || {
+            if !condition(&session)? {
+                return Ok(false);
+            }
             snapshot::load(&session, &snapshot)?;
-            Ok(session.commit()?)
+            session.commit()?;
+            Ok(true)
         })
         .await
     }

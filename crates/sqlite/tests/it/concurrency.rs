@@ -67,6 +67,19 @@ fn a_new_file_opened_at_once_by_many_becomes_one_store() {
     }
 }
 
+#[test]
+fn only_one_of_many_simultaneous_loads_finds_the_store_empty() {
+    let place = Place::new();
+    let loaded = at_once(8, || block_on(place.open().load_if_empty(world(3))).unwrap());
+    assert_eq!(loaded.iter().filter(|loaded| **loaded).count(), 1, "{loaded:?}");
+
+    let store = place.open();
+    assert!(matches!(remove(&store, 3), Ok(Outcome::Removed(_))));
+    let expected = block_on(store.dump()).unwrap();
+    assert!(!block_on(store.load_if_empty(world(5))).unwrap());
+    assert_eq!(block_on(store.dump()).unwrap(), expected);
+}
+
 const FILE: &str = "CRM_CHAT_TEST_FILE";
 const USERS: std::ops::RangeInclusive<i64> = 2..=41;
 
