@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crm_chat_conformance::CASES;
 use crm_chat_domain::Rule;
 
 fn root() -> PathBuf {
@@ -119,4 +120,23 @@ fn paths_named_by_the_pages_exist() {
         }
     }
     assert!(count > 0, "the pages name no path: is this test reading them?");
+}
+
+/// Returns the ids of cases, such as `R12`, that the comments of a source file give in parentheses.
+fn case_ids(source: &str) -> impl Iterator<Item = &str> {
+    let comments = source.lines().filter(|line| line.trim_start().starts_with("//"));
+    let words = comments.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()));
+    words.filter(|word| {
+        let (letter, number) = word.split_at_checked(1).unwrap_or_default();
+        "RKNOUDE".contains(letter) && !letter.is_empty() && number.parse::<u8>().is_ok()
+    })
+}
+
+#[test]
+fn cases_named_by_the_ports_exist() {
+    let ports = read("crates/domain/src/ports.rs");
+    for id in case_ids(&ports) {
+        assert!(CASES.iter().any(|case| case.id == id), "ports.rs names the unknown case {id}");
+    }
+    assert!(case_ids(&ports).count() > 20, "every MUST names its cases");
 }
