@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use blocking::unblock;
 use crm_chat_domain::{StoreError, UserId};
-use crm_chat_sqlite_file::{DatabaseFile, OpenOptions, commit_failed, failed};
+use crm_chat_sqlite_file::{DatabaseFile, OpenOptions, ResultExt};
 use rusqlite::TransactionBehavior::{self, Deferred, Immediate};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -121,10 +121,10 @@ impl SqliteCredentials {
         self.judge.judge(user, secret, |lookup| {
             let reader = lock(&self.reader);
             let snapshot = begin(&self.file, &reader, Deferred, CHECK)?;
-            let mut find = snapshot.prepare_cached(row::FIND).map_err(failed(CHECK))?;
+            let mut find = snapshot.prepare_cached(row::FIND).context(CHECK)?;
             find.query_row([lookup], Row::read)
                 .optional()
-                .map_err(failed(CHECK))?
+                .context(CHECK)?
                 .map(Row::record)
                 .transpose()
         })
@@ -142,7 +142,7 @@ impl SqliteCredentials {
             let writer = lock(&writer);
             let transaction = begin(&file, &writer, behavior, operation)?;
             let result = run(&transaction)?;
-            transaction.commit().map_err(commit_failed(operation))?;
+            transaction.commit().commit_context(operation)?;
             Ok(result)
         })
         .await
@@ -170,9 +170,8 @@ fn begin<'a>(
     behavior: TransactionBehavior,
     operation: &'static str,
 ) -> Result<Transaction<'a>, StoreError> {
-    let transaction =
-        Transaction::new_unchecked(connection, behavior).map_err(failed(operation))?;
-    SCHEMA.check_version(&transaction).map_err(failed(operation))??;
+    let transaction = Transaction::new_unchecked(connection, behavior).context(operation)?;
+    SCHEMA.check_version(&transaction).context(operation)??;
     file.verify()?;
     Ok(transaction)
 }
@@ -223,7 +222,7 @@ impl CredentialStore for SqliteCredentials {
         self.transact(Immediate, REVOKE, move |writer| {
             let sql = "DELETE FROM credentials WHERE kind = ?1 AND id = ?2";
             let deleted = writer.execute(sql, params![kind.as_str(), number]);
-            Ok(deleted.map_err(failed(REVOKE))? == 1)
+            Ok(deleted.context(REVOKE)? == 1)
         })
         .await
     }

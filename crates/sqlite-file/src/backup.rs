@@ -7,7 +7,7 @@ use std::path::Path;
 use crm_chat_domain::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::failed;
+use crate::error::ResultExt;
 use crate::file::{create_new_private, with_suffix};
 use crate::probe::uri;
 use crate::schema::Schema;
@@ -71,24 +71,24 @@ fn write(
 ) -> Result<(), StoreError> {
     // VACUUM INTO reads in one transaction, which holds up no writer, and leaves out free pages and
     // deleted rows.
-    connection.execute("VACUUM INTO ?1", [uri(partial, "")]).map_err(failed(COPY))?;
+    connection.execute("VACUUM INTO ?1", [uri(partial, "")]).context(COPY)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let copy = Connection::open_with_flags(partial, flags).map_err(failed(COPY))?;
-    schema.check_version(&copy).map_err(failed(COPY))??;
+    let copy = Connection::open_with_flags(partial, flags).context(COPY)?;
+    schema.check_version(&copy).context(COPY)??;
     adapt(&copy)?;
     check(&copy)?;
-    copy.close().map_err(|(_, error)| failed(COPY)(error))?;
+    copy.close().map_err(|(_, error)| error).context(COPY)?;
     // VACUUM INTO does not promise to sync.
     File::open(partial).and_then(|file| file.sync_all()).map_err(unwritable)
 }
 
 fn check(copy: &Connection) -> Result<(), StoreError> {
     let integrity: String =
-        copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed(COPY))?;
+        copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).context(COPY)?;
     let dangling = copy
         .prepare("PRAGMA foreign_key_check")
         .and_then(|mut check| check.exists([]))
-        .map_err(failed(COPY))?;
+        .context(COPY)?;
     let problem = match (integrity.as_str(), dangling) {
         ("ok", false) => return Ok(()),
         ("ok", true) => "a row refers to one that is missing".to_owned(),

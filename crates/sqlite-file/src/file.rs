@@ -10,7 +10,7 @@ use crm_chat_domain::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backup::backup;
-use crate::error::{failed, is_busy};
+use crate::error::{ResultExt, is_busy};
 use crate::identity::FileIdentity;
 use crate::probe::{FileKind, probe};
 use crate::schema::Schema;
@@ -72,7 +72,7 @@ impl DatabaseFile {
         use_wal(&connection, options.lock_timeout)?;
         // The first read after the switch opens the journal. From here on neither it nor its index
         // goes away before the connection is closed.
-        schema.check_version(&connection).map_err(failed(OPEN))??;
+        schema.check_version(&connection).context(OPEN)??;
         file.remember(file.wal.clone())?;
         file.remember(with_suffix(&target, "-shm"))?;
         Ok((file, connection))
@@ -91,7 +91,7 @@ impl DatabaseFile {
     pub fn open_reader(&self, busy_timeout: Duration) -> Result<Connection, StoreError> {
         let reader = self.connect()?;
         set_busy_timeout(&reader, busy_timeout)?;
-        reader.pragma_update(None, "query_only", true).map_err(failed(OPEN))?;
+        reader.pragma_update(None, "query_only", true).context(OPEN)?;
         Ok(reader)
     }
 
@@ -149,11 +149,11 @@ impl DatabaseFile {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags).map_err(failed(OPEN))?;
+        let connection = Connection::open_with_flags(&self.path, flags).context(OPEN)?;
         // Once more, since the file may have been replaced just before it was opened.
         self.verify()?;
         // Before the first statement, which would create the journal.
-        if connection.is_readonly("main").map_err(failed(OPEN))? {
+        if connection.is_readonly("main").context(OPEN)? {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "write the file")
                 .with_source("it is read-only, and must be writable"));
         }
@@ -235,13 +235,13 @@ pub fn configure(connection: &Connection) -> Result<(), StoreError> {
              PRAGMA cell_size_check = ON;
              PRAGMA journal_size_limit = 67108864",
         )
-        .map_err(failed("configure the connection"))
+        .context("configure the connection")
 }
 
 /// Sets a busy timeout. SQLite counts it in milliseconds in an `int`: about 25 days at most.
 fn set_busy_timeout(connection: &Connection, timeout: Duration) -> Result<(), StoreError> {
     const LONGEST: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
-    connection.busy_timeout(timeout.min(LONGEST)).map_err(failed("set the busy timeout"))
+    connection.busy_timeout(timeout.min(LONGEST)).context("set the busy timeout")
 }
 
 /// Switches the journal to WAL, where readers and writers do not wait for each other.
@@ -257,7 +257,7 @@ fn use_wal(connection: &Connection, timeout: Duration) -> Result<(), StoreError>
             Err(error) if is_busy(&error) && start.elapsed() < timeout => {
                 std::thread::sleep(Duration::from_millis(2));
             }
-            result => break result.map_err(failed(SWITCH))?,
+            result => break result.context(SWITCH)?,
         }
     };
     if mode == "wal" {

@@ -7,7 +7,7 @@ use std::path::Path;
 use crm_chat_domain::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::error::failed;
+use crate::error::ResultExt;
 use crate::file::unavailable;
 use crate::schema::Schema;
 
@@ -52,7 +52,7 @@ pub(crate) fn probe(path: &Path, schema: &Schema) -> Result<FileKind, StoreError
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             Ok(FileKind::NotADatabase)
         }
-        Err(error) => Err(failed("read the file's header")(error)),
+        Err(error) => Err(error).context("read the file's header"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use crm_chat_domain::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::error::failed;
+use crate::error::ResultExt;
 
 /// A kind of SQLite file.
 ///
@@ -83,16 +83,16 @@ impl Schema {
 
     /// Runs the next migration, if there is still one to run once the lock is held.
     fn step(&self, connection: &Connection) -> Result<(), StoreError> {
-        let failed = || failed(format!("migrate the {}", self.contents));
+        let operation = || format!("migrate the {}", self.contents);
         // IMMEDIATE, so that of two who open a new file at once, one waits and then sees what the
         // other did.
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
-            .map_err(failed())?;
+            .with_context(operation)?;
         let version = self.version(&transaction)?;
         if let Some(migration) =
             usize::try_from(version).ok().and_then(|next| self.migrations.get(next))
         {
-            transaction.execute_batch(migration).map_err(failed())?;
+            transaction.execute_batch(migration).with_context(operation)?;
             if version == 0 {
                 (self.initialize)(&transaction)?;
             }
@@ -101,9 +101,9 @@ impl Schema {
                 .execute_batch(&format!(
                     "PRAGMA application_id = {id}; PRAGMA user_version = {next}"
                 ))
-                .map_err(failed())?;
+                .with_context(operation)?;
         }
-        transaction.commit().map_err(failed())
+        transaction.commit().with_context(operation)
     }
 
     /// Reads the version of a database; 0 for an empty one.
@@ -116,7 +116,7 @@ impl Schema {
                 [],
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
-            .map_err(failed(format!("read the version of the {}", self.contents)))?;
+            .with_context(|| format!("read the version of the {}", self.contents))?;
         match (id == i64::from(self.application_id), version) {
             (true, version) if version > self.latest() => Err(self.newer(version)),
             (true, version) => Ok(version),

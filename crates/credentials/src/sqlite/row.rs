@@ -1,7 +1,7 @@
 //! The rows of the tables.
 
 use crm_chat_domain::{StoreError, Timestamp};
-use crm_chat_sqlite_file::{corrupt, failed};
+use crm_chat_sqlite_file::{ResultExt, corrupt};
 use rusqlite::{Connection, params};
 
 use crate::digest::Key;
@@ -20,7 +20,7 @@ pub(crate) fn key(connection: &Connection) -> Result<Key, StoreError> {
     let key = connection.query_row("SELECT key FROM key", [], |row| row.get(0));
     match key {
         Err(rusqlite::Error::QueryReturnedNoRows) => Err(corrupt("key", 1, "there is none")),
-        key => key.map(Key::new).map_err(failed("read the key")),
+        key => key.map(Key::new).context("read the key"),
     }
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn insert(connection: &Connection, draft: Draft) -> Result<Issued, St
             draft.digest.proof.as_bytes(),
         ],
     );
-    inserted.map_err(failed("add a credential"))?;
+    inserted.context("add a credential")?;
     Ok(draft.numbered(connection.last_insert_rowid().cast_unsigned()))
 }
 
@@ -50,11 +50,11 @@ pub(crate) fn list(
     connection: &Connection,
     kind: CredentialKind,
 ) -> Result<Vec<Credential>, StoreError> {
-    let failed = || failed("list the credentials");
-    let mut list = connection.prepare_cached(LIST).map_err(failed())?;
+    const OPERATION: &str = "list the credentials";
+    let mut list = connection.prepare_cached(LIST).context(OPERATION)?;
     list.query_map([kind.as_str()], Row::read)
-        .map_err(failed())?
-        .map(|row| Ok(row.map_err(failed())?.record()?.credential))
+        .context(OPERATION)?
+        .map(|row| Ok(row.context(OPERATION)?.record()?.credential))
         .collect()
 }
 

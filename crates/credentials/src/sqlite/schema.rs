@@ -1,6 +1,6 @@
 //! The schema of a file of credentials.
 
-use crm_chat_sqlite_file::{FilePermissions, Schema, failed};
+use crm_chat_sqlite_file::{FilePermissions, ResultExt, Schema};
 
 use crate::digest::Key;
 
@@ -14,7 +14,7 @@ pub(crate) static SCHEMA: Schema = Schema {
         connection
             .execute("INSERT INTO key VALUES (1, ?1)", [key.bytes()])
             .map(drop)
-            .map_err(failed("store the key"))
+            .context("store the key")
     },
     contents: "credentials",
     foreign: "it is a SQLite database, but holds no credentials of this program",
