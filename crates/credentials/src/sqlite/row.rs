@@ -1,51 +1,51 @@
-//! The rows of the tables.
+//! Queries, and the conversion of rows.
 
 use crm_chat_domain::{StoreError, Timestamp};
 use crm_chat_sqlite_file::{ResultExt, corrupt};
 use rusqlite::{Connection, params};
 
 use crate::digest::Key;
-use crate::verifier::{Draft, Record};
+use crate::verifier::{NewCredential, Record};
 use crate::{Credential, CredentialKind, Issued, Scopes};
 
-/// Selects what [`Row`] reads, by the part of a digest that finds it.
-pub(crate) const FIND: &str = "SELECT id, kind, user, scopes, created_at, expires_at, proof
+/// Selects a [`Row`] by the lookup part of a digest.
+pub(crate) const FIND: &str = "SELECT id, kind, user, scopes, created_at, expires_at, tag
     FROM credentials WHERE lookup = ?1";
 
-const LIST: &str = "SELECT id, kind, user, scopes, created_at, expires_at, proof
+const LIST: &str = "SELECT id, kind, user, scopes, created_at, expires_at, tag
     FROM credentials WHERE kind = ?1 ORDER BY id";
 
-/// Reads what digests are made with.
+/// Reads the key of the digests.
 pub(crate) fn key(connection: &Connection) -> Result<Key, StoreError> {
     let key = connection.query_row("SELECT key FROM key", [], |row| row.get(0));
     match key {
-        Err(rusqlite::Error::QueryReturnedNoRows) => Err(corrupt("key", 1, "there is none")),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Err(corrupt("key", 1, "the row is missing")),
         key => key.map(Key::new).context("read the key"),
     }
 }
 
-/// Keeps a new credential.
-pub(crate) fn insert(connection: &Connection, draft: Draft) -> Result<Issued, StoreError> {
-    let scopes: Vec<_> = draft.scopes.iter().collect();
+/// Inserts a new credential.
+pub(crate) fn insert(connection: &Connection, new: NewCredential) -> Result<Issued, StoreError> {
+    let scopes: Vec<_> = new.scopes.iter().collect();
     let scopes = serde_json::Value::from(scopes).to_string();
     let inserted = connection.execute(
-        "INSERT INTO credentials (kind, user, scopes, created_at, expires_at, lookup, proof)
+        "INSERT INTO credentials (kind, user, scopes, created_at, expires_at, lookup, tag)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
-            draft.kind.as_str(),
-            draft.user.get(),
+            new.kind.as_str(),
+            new.user.get(),
             scopes,
-            draft.created_at.seconds(),
-            draft.expires_at.map(Timestamp::seconds),
-            draft.digest.lookup,
-            draft.digest.proof.as_bytes(),
+            new.created_at.seconds(),
+            new.expires_at.map(Timestamp::seconds),
+            new.digest.lookup,
+            new.digest.tag.as_bytes(),
         ],
     );
     inserted.context("add a credential")?;
-    Ok(draft.numbered(connection.last_insert_rowid().cast_unsigned()))
+    Ok(new.numbered(connection.last_insert_rowid().cast_unsigned()))
 }
 
-/// Reads all credentials of a kind.
+/// Reads all credentials of a kind, in the order of their numbers.
 pub(crate) fn list(
     connection: &Connection,
     kind: CredentialKind,
@@ -58,7 +58,7 @@ pub(crate) fn list(
         .collect()
 }
 
-/// A row of the credentials as it is stored.
+/// A row of the table `credentials`.
 pub(crate) struct Row {
     id: i64,
     kind: String,
@@ -66,7 +66,7 @@ pub(crate) struct Row {
     scopes: String,
     created_at: i64,
     expires_at: Option<i64>,
-    proof: [u8; 32],
+    tag: [u8; 32],
 }
 
 impl Row {
@@ -78,27 +78,27 @@ impl Row {
             scopes: row.get(3)?,
             created_at: row.get(4)?,
             expires_at: row.get(5)?,
-            proof: row.get(6)?,
+            tag: row.get(6)?,
         })
     }
 
-    /// Makes sense of the row.
+    /// Converts the row, which is *corrupt* if a column holds an invalid value.
     pub(crate) fn record(self) -> Result<Record, StoreError> {
         let credential = self.credential().map_err(|column| {
-            let problem = format!("column `{column}` holds what is not valid there");
+            let problem = format!("column `{column}` holds an invalid value");
             corrupt("credentials", self.id, problem)
         })?;
-        Ok(Record { credential, proof: self.proof.into() })
+        Ok(Record { credential, tag: self.tag.into() })
     }
 
-    /// Returns the credential, or the column that holds none.
+    /// Returns the credential, or the name of the column that holds an invalid value.
     fn credential(&self) -> Result<Credential, &'static str> {
         let kind = [CredentialKind::Webhook, CredentialKind::Token]
             .into_iter()
             .find(|kind| kind.as_str() == self.kind)
             .ok_or("kind")?;
         let time = |seconds| Timestamp::new(seconds, 0).ok();
-        // A token without an end would never expire.
+        // A token without this column would never expire.
         if self.expires_at.is_none() != (kind == CredentialKind::Webhook) {
             return Err("expires_at");
         }
@@ -115,6 +115,7 @@ impl Row {
     }
 }
 
+/// Parses a JSON list of scopes.
 fn scopes(json: &str) -> Option<Scopes> {
     let list: Vec<String> = serde_json::from_str(json).ok()?;
     Some(list.into_iter().collect())

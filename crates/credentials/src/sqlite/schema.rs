@@ -4,9 +4,10 @@ use crm_chat_sqlite_file::{FilePermissions, ResultExt, Schema};
 
 use crate::digest::Key;
 
-/// A file of credentials. A program that can write it can call as any user.
+/// The schema of a file of credentials. A program that can write the file can call on behalf of any
+/// user.
 pub(crate) static SCHEMA: Schema = Schema {
-    // `crmk` in ASCII. A store of chats has another.
+    // `crmk` in ASCII. A store of chats has a different id.
     application_id: 0x6372_6d6b,
     migrations: &[include_str!("../../migrations/001_credentials.sql")],
     initialize: |connection| {

@@ -224,7 +224,7 @@ fn what_cannot_be_read_is_corrupt_and_named() {
         ("UPDATE credentials SET created_at = 9223372036854775807", "column `created_at`"),
         ("UPDATE credentials SET expires_at = -9223372036854775807", "column `expires_at`"),
         ("UPDATE credentials SET id = -1", "column `id`"),
-        ("UPDATE credentials SET proof = x'00'", "corrupt"),
+        ("UPDATE credentials SET tag = x'00'", "corrupt"),
     ] {
         let place = Place::new();
         let store = place.create();
@@ -245,20 +245,20 @@ fn a_row_that_is_found_but_does_not_match_grants_nothing() {
     let store = place.create();
     let hook = add_webhook(&store, 1);
     let connection = Connection::open(place.file()).unwrap();
-    let read = "SELECT proof FROM credentials";
-    let proof: [u8; 32] = connection.query_row(read, [], |row| row.get(0)).unwrap();
-    let said_with = |proof: [u8; 32]| {
-        let write = "UPDATE credentials SET proof = ?1";
-        connection.execute(write, [proof]).unwrap();
+    let read = "SELECT tag FROM credentials";
+    let tag: [u8; 32] = connection.query_row(read, [], |row| row.get(0)).unwrap();
+    let said_with = |tag: [u8; 32]| {
+        let write = "UPDATE credentials SET tag = ?1";
+        connection.execute(write, [tag]).unwrap();
         webhook(&store, 1, hook.secret.expose())
     };
     for at in [0, 15, 16, 31] {
-        let mut other = proof;
+        let mut other = tag;
         other[at] ^= 1;
         assert_eq!(said_with(other), Said::Invalid, "byte {at}");
     }
     assert_eq!(said_with([0; 32]), Said::Invalid);
-    assert_eq!(said_with(proof), Said::Granted(grant(&hook)));
+    assert_eq!(said_with(tag), Said::Granted(grant(&hook)));
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn a_file_without_a_key_is_corrupt_and_gets_no_other() {
     place.sql("DELETE FROM key");
     let error = place.refused();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
-    assert!(error.report().ends_with("there is none"), "{}", error.report());
+    assert!(error.report().ends_with("the row is missing"), "{}", error.report());
     place.refused();
 }
 

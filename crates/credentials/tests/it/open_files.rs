@@ -112,7 +112,7 @@ fn credentials_that_others_can_read_or_write_are_refused() {
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         let file = place.file().display().to_string();
         let expected = format!(
-            "cannot open the credentials `{file}`: unavailable: others than its owner can read or \
+            "cannot open the credentials `{file}`: unavailable: the group or others can read or \
              write it (mode {mode:04o}): run `chmod 600 {file}`"
         );
         assert_eq!(error.report(), expected);

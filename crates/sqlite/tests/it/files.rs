@@ -264,7 +264,7 @@ fn read_only_is_unavailable(folder: &Path) {
     let file = folder.join("store.db");
     let before = fs::read(&file).unwrap();
     let read_only = "it is read-only, and must be writable";
-    let no_journal = "its folder cannot be written, and the journal lies beside the file";
+    let no_journal = "its directory is not writable, and the journal must be created in it";
     for (file_mode, folder_mode, because) in [
         (0o444, 0o755, read_only),
         (0o644, 0o555, no_journal),
