@@ -1,4 +1,4 @@
-//! The implementations, and a clock that tests set.
+//! The implementations under test, and a clock that the tests set.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crm_chat_domain::UserId;
 pub(crate) use futures_lite::future::block_on;
 use tempfile::TempDir;
 
-/// A clock that stands still until it is moved on.
+/// A clock that only moves when a test advances it.
 #[derive(Clone)]
-pub(crate) struct Clock(Arc<AtomicU64>);
+pub(crate) struct ManualClock(Arc<AtomicU64>);
 
-impl Clock {
+impl ManualClock {
     pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicU64::new(1_800_000_000)))
     }
@@ -27,46 +27,46 @@ impl Clock {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn move_on(&self, seconds: u64) {
+    pub(crate) fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    pub(crate) fn reading(&self) -> impl Fn() -> SystemTime + Send + Sync + 'static {
+    pub(crate) fn as_fn(&self) -> impl Fn() -> SystemTime + Send + Sync + 'static {
         let clock = self.clone();
-        // A fraction, which nothing may depend on.
+        // A fraction of a second must not matter.
         move || UNIX_EPOCH + Duration::from_secs(clock.seconds()) + Duration::from_millis(700)
     }
 }
 
 /// An implementation under test.
-pub(crate) trait Subject {
+pub(crate) trait Implementation {
     type Store: CredentialStore + fmt::Debug;
 
-    /// Opens an empty store by the system's clock, in a folder if it needs one.
+    /// Opens an empty store that uses the system's clock, with its directory if it needs one.
     fn open() -> (Self::Store, Option<TempDir>);
 
-    fn with_clock(store: Self::Store, clock: &Clock) -> Self::Store;
+    fn with_clock(store: Self::Store, clock: &ManualClock) -> Self::Store;
 
     fn wrong_guesses(store: &Self::Store) -> u64;
 
-    /// Opens an empty store by a clock.
-    fn open_by(clock: &Clock) -> (Self::Store, Option<TempDir>) {
-        let (store, folder) = Self::open();
-        (Self::with_clock(store, clock), folder)
+    /// Opens an empty store that uses a manual clock.
+    fn open_with_clock(clock: &ManualClock) -> (Self::Store, Option<TempDir>) {
+        let (store, directory) = Self::open();
+        (Self::with_clock(store, clock), directory)
     }
 }
 
 pub(crate) struct Memory;
 
-impl Subject for Memory {
+impl Implementation for Memory {
     type Store = MemoryCredentials;
 
     fn open() -> (MemoryCredentials, Option<TempDir>) {
         (MemoryCredentials::new().unwrap(), None)
     }
 
-    fn with_clock(store: MemoryCredentials, clock: &Clock) -> MemoryCredentials {
-        store.with_clock(clock.reading())
+    fn with_clock(store: MemoryCredentials, clock: &ManualClock) -> MemoryCredentials {
+        store.with_clock(clock.as_fn())
     }
 
     fn wrong_guesses(store: &MemoryCredentials) -> u64 {
@@ -78,18 +78,18 @@ impl Subject for Memory {
 pub(crate) struct Sqlite;
 
 #[cfg(feature = "sqlite")]
-impl Subject for Sqlite {
+impl Implementation for Sqlite {
     type Store = SqliteCredentials;
 
     fn open() -> (SqliteCredentials, Option<TempDir>) {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("credentials.db");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("credentials.db");
         let store = block_on(SqliteCredentials::open_or_create(file)).unwrap();
-        (store, Some(folder))
+        (store, Some(directory))
     }
 
-    fn with_clock(store: SqliteCredentials, clock: &Clock) -> SqliteCredentials {
-        store.with_clock(clock.reading())
+    fn with_clock(store: SqliteCredentials, clock: &ManualClock) -> SqliteCredentials {
+        store.with_clock(clock.as_fn())
     }
 
     fn wrong_guesses(store: &SqliteCredentials) -> u64 {
@@ -107,46 +107,46 @@ pub(crate) fn scopes(names: &[&str]) -> Scopes {
 
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
-/// A webhook of a user with the scope `imopenlines`.
+/// Issues a webhook with the scope `imopenlines`.
 pub(crate) fn add_webhook(store: &impl CredentialStore, id: i64) -> Issued {
     block_on(store.add_webhook(user(id), scopes(&["imopenlines"]))).unwrap()
 }
 
-/// A token of a user with the scope `imopenlines`, good for an hour.
+/// Issues a token with the scope `imopenlines` that is valid for an hour.
 pub(crate) fn add_token(store: &impl CredentialStore, id: i64) -> Issued {
     block_on(store.add_token(user(id), scopes(&["imopenlines"]), HOUR)).unwrap()
 }
 
-/// What a credential grants as long as it is good.
-pub(crate) fn grant(issued: &Issued) -> Grant {
-    Grant {
+/// Returns the verdict on a valid credential.
+pub(crate) fn granted(issued: &Issued) -> Verdict {
+    Verdict::Granted(Grant {
         user: issued.credential.user,
         scopes: issued.credential.scopes.clone(),
         credential: issued.credential.id.clone(),
-    }
+    })
 }
 
-/// What a store answered, in a form that can be compared.
+/// The result of a verification, in a form that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum Verdict {
     Granted(Grant),
     Invalid,
     Expired,
 }
 
-fn said(answer: Result<Grant, CredentialsError>) -> Said {
-    match answer {
-        Ok(grant) => Said::Granted(grant),
-        Err(CredentialsError::Invalid) => Said::Invalid,
-        Err(CredentialsError::Expired) => Said::Expired,
+fn verdict(result: Result<Grant, CredentialsError>) -> Verdict {
+    match result {
+        Ok(grant) => Verdict::Granted(grant),
+        Err(CredentialsError::Invalid) => Verdict::Invalid,
+        Err(CredentialsError::Expired) => Verdict::Expired,
         Err(error) => panic!("{error:?}"),
     }
 }
 
-pub(crate) fn webhook(store: &impl CredentialStore, id: i64, secret: &str) -> Said {
-    said(block_on(store.webhook(user(id), secret)))
+pub(crate) fn verify_webhook(store: &impl CredentialStore, id: i64, secret: &str) -> Verdict {
+    verdict(block_on(store.webhook(user(id), secret)))
 }
 
-pub(crate) fn token(store: &impl CredentialStore, token: &str) -> Said {
-    said(block_on(store.token(token)))
+pub(crate) fn verify_token(store: &impl CredentialStore, token: &str) -> Verdict {
+    verdict(block_on(store.token(token)))
 }
