@@ -1,5 +1,5 @@
-//! Failures that are provoked from within: a full disk by a limit of the connection, a write that
-//! fails by a trigger.
+//! Tests of failed writes, which need access to the connection: a page limit simulates a full disk, a
+//! trigger makes a statement fail.
 
 use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, LoadError, RemovalRight, User, UserKind};
 use crm_chat_domain::{
@@ -14,7 +14,7 @@ fn user(id: i64) -> UserId {
     id.try_into().unwrap()
 }
 
-/// Actor 1 may remove users 2 to 2000 from the last chat of deal 288.
+/// Returns a world in which actor 1 may remove users 2 to 2000 from the last chat of deal 288.
 fn world() -> Snapshot {
     let entity = "deal:288".parse().unwrap();
     let chat = 8773.try_into().unwrap();
@@ -29,15 +29,15 @@ fn world() -> Snapshot {
     }
 }
 
-/// Limits the pages of the store's file; 1 keeps it from growing.
+/// Limits the number of pages of the file. With a limit of 1, it cannot grow.
 async fn limit_pages(store: &Sqlite, pages: u32) {
     store.connection.lock().await.pragma_update(None, "max_page_count", pages).unwrap();
 }
 
 #[test]
-fn on_a_full_disk_nothing_is_kept_and_later_all_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("crm-chat.db");
+fn full_disk_changes_nothing_and_the_store_recovers() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("crm-chat.db");
     block_on(async {
         let store = Sqlite::open(&file).await.unwrap();
         limit_pages(&store, 1).await;
@@ -73,9 +73,9 @@ fn on_a_full_disk_nothing_is_kept_and_later_all_goes_on() {
     });
 }
 
-/// The member is deleted, and then the record cannot be written.
+/// The trigger makes the insertion of the log record fail, after the member was deleted.
 #[test]
-fn transaction_whose_write_failed_cannot_be_committed() {
+fn transaction_with_a_failed_write_cannot_be_committed() {
     let directory = tempfile::tempdir().unwrap();
     block_on(async {
         let store = Sqlite::open(directory.path().join("store.db")).await.unwrap();
@@ -99,7 +99,7 @@ fn transaction_whose_write_failed_cannot_be_committed() {
         let expected =
             "cannot remove user 3 from chat 8773: unexpected failure: provoked (code 1811)";
         assert_eq!(error.report(), expected);
-        // The state of the chat is not known any more, so nothing else can be written either.
+        // A part of the change may have been made, so further writes are rejected too.
         let error = tx.remove_member(&change(4)).await.unwrap_err();
         assert_eq!(error.report(), expected);
         let error = tx.commit().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The whole suite and the properties, with a connection of its own for each handle.
+//! The conformance suite and the properties, with separate connections for each handle.
 
 use crm_chat_conformance::{Harness, by_own_methods, conformance_tests, property_tests};
 use crm_chat_domain::Snapshot;

@@ -1,4 +1,4 @@
-//! The whole suite, with a process of its own for each handle.
+//! The conformance suite with a separate process for each handle.
 
 use crm_chat_conformance::{Harness, conformance_tests};
 use crm_chat_domain::snapshot::EditError;
