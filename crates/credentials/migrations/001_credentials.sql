@@ -1,4 +1,5 @@
--- The first schema of a file of credentials. Never edited after release: a change is a new migration.
+-- The first schema of a file of credentials. Never edited after release: a change is a new
+-- migration.
 
 -- The key of all digests. The row is inserted when the file is created.
 CREATE TABLE key (

@@ -56,7 +56,8 @@ impl MemoryCredentials {
         Self { verifier: self.verifier.with_clock(clock), ..self }
     }
 
-    /// Returns the number of wrong secrets and tokens presented so far. An expired token is not wrong.
+    /// Returns the number of wrong secrets and tokens presented so far. An expired token is not
+    /// wrong.
     #[must_use]
     pub fn wrong_guesses(&self) -> u64 {
         self.verifier.wrong_guesses()

@@ -9,9 +9,9 @@ use crate::random;
 
 /// The secret of a newly issued credential. Only its digest is stored, so it is shown once.
 ///
-/// A secret has 160 random bits, written as 40 lower-case hexadecimal digits, which need no escaping
-/// in a URL. Its `Debug` output hides it, it does not implement `Display`, and its memory is
-/// overwritten when it is dropped.
+/// A secret has 160 random bits, written as 40 lower-case hexadecimal digits, which need no
+/// escaping in a URL. Its `Debug` output hides it, it does not implement `Display`, and its memory
+/// is overwritten when it is dropped.
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

@@ -25,8 +25,8 @@ use schema::SCHEMA;
 /// The maximum wait of a write for other writers.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The maximum wait of a verification for another process that recovers the file after a crash. It is
-/// short because the wait blocks the calling thread.
+/// The maximum wait of a verification for another process that recovers the file after a crash. It
+/// is short because the wait blocks the calling thread.
 const VERIFY_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Credentials in a SQLite file of their own, independent of the store of the chats.
@@ -37,9 +37,9 @@ const VERIFY_TIMEOUT: Duration = Duration::from_millis(100);
 /// calling thread; it waits neither for the disk to write nor for other writers. Writes run on
 /// another thread.
 ///
-/// If the file is replaced or deleted while it is open, every method fails as *unavailable*, because
-/// a credential that is revoked in the new file is still valid in the old one. If a newer program
-/// migrates it, every method fails as *unsupported*.
+/// If the file is replaced or deleted while it is open, every method fails as *unavailable*,
+/// because a credential that is revoked in the new file is still valid in the old one. If a newer
+/// program migrates it, every method fails as *unsupported*.
 pub struct SqliteCredentials {
     verifier: Verifier,
     file: Arc<DatabaseFile>,
@@ -52,8 +52,9 @@ impl SqliteCredentials {
     /// Opens a file of credentials, and migrates it to the current schema.
     ///
     /// # Errors
-    /// - *unavailable*: the file does not exist or is empty, cannot be opened or written, or another
-    ///   process held it for too long; on Unix, also if the group or others can read or write it;
+    /// - *unavailable*: the file does not exist or is empty, cannot be opened or written, or
+    ///   another process held it for too long; on Unix, also if the group or others can read or
+    ///   write it;
     /// - *unsupported*: the file is a SQLite database of another program or for another purpose, or
     ///   of a newer version;
     /// - *corrupt*: the file is not a SQLite database, or is damaged.
@@ -85,9 +86,9 @@ impl SqliteCredentials {
         self.verifier.wrong_guesses()
     }
 
-    /// Writes a copy of the credentials to a new file, while others are issued and revoked. The copy
-    /// is consistent, checked and synced; on Unix, only its owner can read it. It has the same key,
-    /// so every credential in it is valid.
+    /// Writes a copy of the credentials to a new file, while others are issued and revoked. The
+    /// copy is consistent, checked and synced; on Unix, only its owner can read it. It has the same
+    /// key, so every credential in it is valid.
     ///
     /// # Errors
     /// *unavailable* if the file exists already or cannot be written, *corrupt* if the credentials

@@ -12,13 +12,13 @@ use crate::{CredentialId, Credentials, Scopes, Secret};
 /// use it; the server does not.
 ///
 /// An implementation:
-/// - MUST accept each credential that it issued, with its user and its scopes, and nothing else: not
-///   a secret with another user, not a webhook's secret as a token, not a token as a webhook's
+/// - MUST accept each credential that it issued, with its user and its scopes, and nothing else:
+///   not a secret with another user, not a webhook's secret as a token, not a token as a webhook's
 ///   secret, not a part of a secret;
-/// - MUST report a token as [expired](crate::CredentialsError::Expired) from the end of its lifetime
-///   on, by a clock of its own;
-/// - MUST report a credential as [invalid](crate::CredentialsError::Invalid) from the moment on that
-///   [`revoke`](Self::revoke) has returned, through every handle and in every process;
+/// - MUST report a token as [expired](crate::CredentialsError::Expired) from the end of its
+///   lifetime on, by a clock of its own;
+/// - MUST report a credential as [invalid](crate::CredentialsError::Invalid) from the moment on
+///   that [`revoke`](Self::revoke) has returned, through every handle and in every process;
 /// - MUST NOT assign the id of one credential to another, even after it was revoked;
 /// - MUST generate secrets of at least 128 random bits, from characters that need no escaping in a
 ///   URL.

@@ -180,9 +180,9 @@ impl DatabaseFile {
 
 /// Refuses an unsuitable file before SQLite can modify it, and creates a missing one.
 fn prepare(path: &Path, schema: &Schema, options: OpenOptions) -> Result<(), StoreError> {
-    /// Serialises the creation of files in this process. On POSIX systems, closing the descriptor of
-    /// a new file drops all locks of the process on that file, and another thread may have opened
-    /// it by then. No thread opens a connection before it has passed through here.
+    /// Serialises the creation of files in this process. On POSIX systems, closing the descriptor
+    /// of a new file drops all locks of the process on that file, and another thread may have
+    /// opened it by then. No thread opens a connection before it has passed through here.
     static PREPARING: Mutex<()> = Mutex::new(());
 
     let _preparing = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);

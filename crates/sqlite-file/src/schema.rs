@@ -60,8 +60,8 @@ impl Schema {
         Ok(())
     }
 
-    /// Checks that a database still has the latest version. Call it within each transaction, because
-    /// another process can migrate the file while it is open here.
+    /// Checks that a database still has the latest version. Call it within each transaction,
+    /// because another process can migrate the file while it is open here.
     ///
     /// # Errors
     /// The inner error is *unsupported* if the version differs. The outer error is SQLite's, if the

@@ -11,8 +11,9 @@ use crate::{log, transaction};
 
 /// One state of a store, read section by section in constant memory while others write.
 ///
-/// The sections are those of a [sorted](Snapshot::sort) [`Snapshot`], in the same order. Each method
-/// passes the items of one section to a function, which can stop the export by returning an error.
+/// The sections are those of a [sorted](Snapshot::sort) [`Snapshot`], in the same order. Each
+/// method passes the items of one section to a function, which can stop the export by returning an
+/// error.
 ///
 /// The methods read the disk on the calling thread, so call them on a thread that may block. While
 /// the export exists, the journal of the store grows with every write.
@@ -125,8 +126,8 @@ impl Export {
         visit(&self.transaction, sql, columns, link, each)
     }
 
-    /// Passes the access grants to `each`, ordered by user, kind and entity. SQLite sorts the grants
-    /// of one user in memory.
+    /// Passes the access grants to `each`, ordered by user, kind and entity. SQLite sorts the
+    /// grants of one user in memory.
     ///
     /// # Errors
     /// [`StoreError`] if the storage failed or holds an invalid grant, and any error of `each`.

@@ -1,5 +1,5 @@
-//! Tests of failed writes, which need access to the connection: a page limit simulates a full disk, a
-//! trigger makes a statement fail.
+//! Tests of failed writes, which need access to the connection: a page limit simulates a full disk,
+//! a trigger makes a statement fail.
 
 use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, LoadError, RemovalRight, User, UserKind};
 use crm_chat_domain::{

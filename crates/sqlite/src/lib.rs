@@ -81,8 +81,8 @@ impl Sqlite {
         Self::options().open_in_memory().await
     }
 
-    /// Replaces the contents of the store by a snapshot, in one transaction. Numbers its log from 1,
-    /// in a new [epoch](LogPage::epoch).
+    /// Replaces the contents of the store by a snapshot, in one transaction. Numbers its log from
+    /// 1, in a new [epoch](LogPage::epoch).
     ///
     /// # Errors
     /// [`LoadError::Invalid`] if the snapshot breaks a rule, [`LoadError::Store`] if the storage
@@ -91,8 +91,9 @@ impl Sqlite {
         self.load_where(snapshot, |_| Ok(true)).await.map(drop)
     }
 
-    /// Loads a snapshot as [`load`](Self::load) does, but only into an [empty](StoreCounts::is_empty)
-    /// store. Returns `false`, and changes nothing, if the store holds anything.
+    /// Loads a snapshot as [`load`](Self::load) does, but only into an
+    /// [empty](StoreCounts::is_empty) store. Returns `false`, and changes nothing, if the store
+    /// holds anything.
     ///
     /// The check and the load are one transaction: of several callers at the same time, one loads.
     ///
@@ -181,8 +182,8 @@ impl Sqlite {
         unblock(move || log::read_page(&transaction, after, limit)).await
     }
 
-    /// Deletes the records of the removal log with numbers below `before`, and returns how many were
-    /// deleted. Their numbers are never assigned again. The records are deleted in several
+    /// Deletes the records of the removal log with numbers below `before`, and returns how many
+    /// were deleted. Their numbers are never assigned again. The records are deleted in several
     /// transactions, so that other writers do not wait for all of them.
     ///
     /// # Errors
@@ -207,9 +208,9 @@ impl Sqlite {
         }
     }
 
-    /// Writes a copy of the store to a new file, while others write. The copy is consistent, checked
-    /// and synced; on Unix, only its owner can read it. A store that is restored from it begins a
-    /// new [epoch](LogPage::epoch).
+    /// Writes a copy of the store to a new file, while others write. The copy is consistent,
+    /// checked and synced; on Unix, only its owner can read it. A store that is restored from it
+    /// begins a new [epoch](LogPage::epoch).
     ///
     /// # Errors
     /// *unavailable* if the file exists already or cannot be written, *corrupt* if the store is
@@ -226,8 +227,8 @@ impl Sqlite {
         copied.map_err(|error| error.with_operation(operation))
     }
 
-    /// Returns the size of the journal in bytes; 0 if there is none. It grows while a transaction or
-    /// an export prevents SQLite from copying its pages into the file.
+    /// Returns the size of the journal in bytes; 0 if there is none. It grows while a transaction
+    /// or an export prevents SQLite from copying its pages into the file.
     #[must_use]
     pub fn wal_bytes(&self) -> u64 {
         self.readers.as_ref().map_or(0, |pool| pool.file().wal_bytes())

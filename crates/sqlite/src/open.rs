@@ -41,14 +41,14 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Sets how long an operation waits for other transactions before it fails as *unavailable*; 5 s
-    /// by default.
+    /// Sets how long an operation waits for other transactions before it fails as *unavailable*. The
+    /// default is 5 s.
     pub const fn lock_timeout(self, lock_timeout: Duration) -> Self {
         Self { lock_timeout, ..self }
     }
 
-    /// If `true`, a missing or empty file becomes a store; `true` by default. On Unix, only the owner
-    /// can read and write a new file. Directories are not created.
+    /// If `true`, a missing or empty file becomes a store; `true` by default. On Unix, only the
+    /// owner can read and write a new file. Directories are not created.
     pub const fn create(self, create: bool) -> Self {
         Self { create, ..self }
     }

@@ -209,8 +209,8 @@ mod tests {
         });
     }
 
-    /// A recovery after a crash takes a moment. The BEGIN of a read takes no lock, so the first read
-    /// is what has to wait.
+    /// A recovery after a crash takes a moment. The BEGIN of a read takes no lock, so the first
+    /// read is what has to wait.
     #[test]
     fn first_read_of_a_transaction_waits_for_recovery() {
         block_on(async {

@@ -8,14 +8,14 @@ use rusqlite::{Connection, params};
 use crate::columns::user_kind;
 use crate::log;
 
-/// Replaces the contents of a store by a snapshot, which must be valid. Numbers its log from 1, in a
-/// new epoch.
+/// Replaces the contents of a store by a snapshot, which must be valid. Numbers its log from 1, in
+/// a new epoch.
 pub(crate) fn load(connection: &Connection, snapshot: &Snapshot) -> Result<(), StoreError> {
     fill(connection, snapshot).context("load a snapshot")
 }
 
-/// Deletes everything. Owners are cleared first: otherwise, each deleted member would be looked up as
-/// the owner of its chat.
+/// Deletes everything. Owners are cleared first: otherwise, each deleted member would be looked up
+/// as the owner of its chat.
 const CLEAR: &str = "UPDATE chats SET owner = NULL;
     DELETE FROM removals;
     DELETE FROM sqlite_sequence WHERE name = 'removals';

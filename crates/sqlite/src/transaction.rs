@@ -36,7 +36,8 @@ enum WriteState {
     Clean { durable: bool },
     /// Something was written. A `durable` commit waits for the disk.
     Written { durable: bool },
-    /// A write failed, possibly after a part of it was made. The transaction can only be rolled back.
+    /// A write failed, possibly after a part of it was made. The transaction can only be rolled
+    /// back.
     Failed(StoreError),
 }
 
@@ -107,7 +108,8 @@ impl SqliteTransaction {
         if change.owner != OwnerChange::Unchanged {
             self.execute(sql::SET_OWNER, params![chat, new_owner])?;
         }
-        // A clock outside the range of timestamps must not prevent a removal: the record goes without.
+        // A clock outside the range of timestamps must not prevent a removal: the record goes
+        // without.
         let now = Timestamp::try_from(SystemTime::now()).ok().map(|now| now.to_string());
         let Entity { kind, id } = change.entity;
         self.execute(
@@ -131,7 +133,8 @@ impl UnitOfWork for SqliteTransaction {
     async fn commit(self) -> Result<(), StoreError> {
         let inner = self.inner;
         match self.state {
-            // Only this commit syncs the file. The others are too short to be worth a change of thread.
+            // Only this commit syncs the file. The others are too short to be worth a change of
+            // thread.
             WriteState::Written { durable: true } => unblock(move || inner.commit()).await,
             WriteState::ReadOnly | WriteState::Clean { .. } | WriteState::Written { .. } => {
                 inner.commit()

@@ -52,8 +52,8 @@ impl TempCredentials {
     }
 }
 
-/// Reads a file in another process: closing it in this one would drop the locks that SQLite holds on
-/// it.
+/// Reads a file in another process: closing it in this one would drop the locks that SQLite holds
+/// on it.
 fn read(path: &Path) -> Vec<u8> {
     let output = Command::new("cat").arg(path).output().unwrap();
     assert!(output.status.success(), "{output:?}");

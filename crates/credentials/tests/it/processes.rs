@@ -39,7 +39,8 @@ fn verification_does_not_wait_for_writers() {
     let webhook = add_webhook(&store, 1);
     let writer = Connection::open(temp.file()).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM credentials").unwrap();
-    // It does not wait for a write through the same handle either, which waits for the other writer.
+    // It does not wait for a write through the same handle either, which waits for the other
+    // writer.
     let start = Barrier::new(2);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
@@ -83,8 +84,8 @@ fn new_file_opened_by_many_at_once_has_one_key() {
 const FILE: &str = "CRM_CHAT_TEST_CREDENTIALS";
 const EACH: usize = 20;
 
-/// Not a test by itself: runs in the processes of the next test. Prints the credentials that it issued
-/// and did not revoke.
+/// Not a test by itself: runs in the processes of the next test. Prints the credentials that it
+/// issued and did not revoke.
 #[test]
 fn process_that_issues_and_revokes() {
     let Some(file) = std::env::var_os(FILE) else {

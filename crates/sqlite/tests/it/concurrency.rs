@@ -153,8 +153,8 @@ fn poll<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut context = Context::from_waker(Waker::noop());
     (0..polls).find_map(|poll| {
         if poll > 0 {
-            // Usually long enough for a timer or another thread to make progress. If not, fewer states
-            // are covered.
+            // Usually long enough for a timer or another thread to make progress. If not, fewer
+            // states are covered.
             thread::sleep(Duration::from_millis(3));
         }
         match future.as_mut().poll(&mut context) {
@@ -237,8 +237,8 @@ fn commit_without_sync_is_ready_at_once() {
     }
 }
 
-/// Another tool may have left the file in another journal mode. No connection can switch to WAL while
-/// there is a reader or a writer; SQLite itself waits only for readers.
+/// Another tool may have left the file in another journal mode. No connection can switch to WAL
+/// while there is a reader or a writer; SQLite itself waits only for readers.
 #[test]
 fn open_waits_for_connections_that_prevent_the_switch_to_wal() {
     for busy in ["BEGIN; SELECT count(*) FROM users", "BEGIN IMMEDIATE"] {

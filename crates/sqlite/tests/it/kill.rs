@@ -1,5 +1,5 @@
-//! K4: after a process is killed at any moment, the file contains every removal that was reported as
-//! successful, and no partial one.
+//! K4: after a process is killed at any moment, the file contains every removal that was reported
+//! as successful, and no partial one.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};

@@ -34,8 +34,8 @@ impl<R: Runtime> Harness for On<R> {
     }
 }
 
-/// The multi-threaded runtime of tokio. The timers of the store are not tokio's; they run on a thread
-/// of `async-io`.
+/// The multi-threaded runtime of tokio. The timers of the store are not tokio's; they run on a
+/// thread of `async-io`.
 struct Tokio;
 
 static TOKIO: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {

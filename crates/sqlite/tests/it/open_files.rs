@@ -70,8 +70,8 @@ fn refused_open_keeps_the_locks_of_other_connections() {
 
 const TWO_HANDLES: &str = "CRM_CHAT_TEST_TWO_HANDLES";
 
-/// Not a test by itself: runs in a process of the tests below. Opens two handles, and removes the users
-/// whose ids it reads from standard input.
+/// Not a test by itself: runs in a process of the tests below. Opens two handles, and removes the
+/// users whose ids it reads from standard input.
 #[test]
 fn process_with_two_handles() {
     let Some(file) = std::env::var_os(TWO_HANDLES) else {
@@ -138,7 +138,8 @@ fn access_by_another_program_loses_no_removal() {
 
 const READ_FILE: &str = "CRM_CHAT_TEST_READ_FILE";
 
-/// Not a test by itself: runs in the process of the next test. Opens a file, reads it and closes it.
+/// Not a test by itself: runs in the process of the next test. Opens a file, reads it and closes
+/// it.
 #[test]
 fn process_that_reads() {
     if let Some(file) = std::env::var_os(READ_FILE) {
@@ -155,8 +156,8 @@ fn access_by_another_process_loses_no_removal() {
     });
 }
 
-/// Lets another program access a file of which a process has two handles, and checks that the process
-/// loses no removal afterwards.
+/// Lets another program access a file of which a process has two handles, and checks that the
+/// process loses no removal afterwards.
 fn assert_no_removal_is_lost(access: impl Fn(&Path)) {
     for killed in [true, false] {
         let temp = TempStore::containing(&world(20));

@@ -50,8 +50,8 @@ impl TempStore {
     }
 }
 
-/// Reads a file in another process: closing it in this one would drop the locks that SQLite holds on
-/// it.
+/// Reads a file in another process: closing it in this one would drop the locks that SQLite holds
+/// on it.
 pub(crate) fn read(path: &Path) -> Vec<u8> {
     let output = Command::new("cat").arg(path).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -92,8 +92,8 @@ pub(crate) fn removal(id: i64) -> Removal {
     Removal::new(deal(), user(id))
 }
 
-/// Returns a world in which actor 1 may remove users from chat 8773 of deal 288. Its members are the
-/// active users 2 to `members` + 1, and user 2 owns it.
+/// Returns a world in which actor 1 may remove users from chat 8773 of deal 288. Its members are
+/// the active users 2 to `members` + 1, and user 2 owns it.
 pub(crate) fn world(members: i64) -> Snapshot {
     let ids: Vec<i64> = (2..2 + members).collect();
     let users: Vec<_> =
