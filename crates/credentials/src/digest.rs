@@ -12,9 +12,9 @@ use crate::random;
 /// infeasible however fast the hash is, and verification stays cheap. Because of the key, equal
 /// secrets have different digests in different stores, and the timing of a lookup reveals nothing
 /// about the secret.
-pub(crate) struct Key(Zeroizing<[u8; 32]>);
+pub(crate) struct DigestKey(Zeroizing<[u8; 32]>);
 
-impl Key {
+impl DigestKey {
     pub(crate) fn random() -> Result<Self, StoreError> {
         random("generate a key").map(Self)
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use crm_chat_domain::{StoreError, UserId};
 
-use crate::digest::{Digest, Key};
-use crate::verifier::{Record, Verifier};
+use crate::digest::{Digest, DigestKey};
+use crate::verifier::{StoredCredential, Verifier};
 use crate::{
     Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
     Grant, Issued, Scopes,
@@ -33,12 +33,14 @@ pub struct MemoryCredentials {
     issued: Mutex<AllIssued>,
 }
 
+/// The credentials of a store.
 #[derive(Default)]
 struct AllIssued {
-    /// The number of credentials ever issued, the number of the last one.
+    /// The number of credentials ever issued, which is the number of the last one. It never
+    /// decreases, so that no number is assigned twice.
     count: u64,
     /// The credentials that were not revoked, by the lookup part of their digests.
-    records: HashMap<[u8; 16], Record>,
+    records: HashMap<[u8; 16], StoredCredential>,
 }
 
 impl MemoryCredentials {
@@ -47,7 +49,7 @@ impl MemoryCredentials {
     /// # Errors
     /// *unavailable* if the system's source of randomness failed.
     pub fn new() -> Result<Self, StoreError> {
-        Ok(Self { verifier: Verifier::new(Key::random()?), issued: Mutex::default() })
+        Ok(Self { verifier: Verifier::new(DigestKey::random()?), issued: Mutex::default() })
     }
 
     /// Replaces the clock, [`SystemTime::now`] by default.
@@ -85,7 +87,7 @@ impl MemoryCredentials {
         let Digest { lookup, tag } = new.digest;
         let new = new.numbered(issued.count);
         let credential = new.credential.clone();
-        issued.records.insert(lookup, Record { credential, tag });
+        issued.records.insert(lookup, StoredCredential { credential, tag });
         Ok(new)
     }
 }
@@ -117,6 +119,7 @@ impl CredentialStore for MemoryCredentials {
     async fn list(&self, kind: CredentialKind) -> Result<Vec<Credential>, StoreError> {
         let issued = self.issued();
         let credentials = issued.records.values().map(|record| &record.credential);
+        // The map has no order. Numbers are assigned in the order of issue.
         let mut list: Vec<_> = credentials
             .filter_map(|credential| {
                 let number = kind.number(&credential.id)?;

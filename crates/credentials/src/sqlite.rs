@@ -19,7 +19,7 @@ use crate::{
     Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
     Grant, Issued, Scopes,
 };
-use row::Row;
+use row::CredentialRow;
 use schema::SCHEMA;
 
 /// The maximum wait of a write for other writers.
@@ -43,7 +43,7 @@ const VERIFY_TIMEOUT: Duration = Duration::from_millis(100);
 pub struct SqliteCredentials {
     verifier: Verifier,
     file: Arc<DatabaseFile>,
-    /// For verification only, which therefore never waits for a write.
+    /// The connection for verification, which therefore never waits for a write.
     reader: Mutex<Connection>,
     writer: Arc<Mutex<Connection>>,
 }
@@ -122,12 +122,13 @@ impl SqliteCredentials {
     fn check(&self, user: Option<UserId>, secret: &str) -> Result<Grant, CredentialsError> {
         self.verifier.verify(user, secret, |lookup| {
             let reader = lock(&self.reader);
+            // A deferred transaction that only reads is a snapshot. It takes no lock.
             let snapshot = begin(&self.file, &reader, Deferred, VERIFY)?;
             let mut find = snapshot.prepare_cached(row::FIND).context(VERIFY)?;
-            find.query_row([lookup], Row::read)
+            find.query_row([lookup], CredentialRow::read)
                 .optional()
                 .context(VERIFY)?
-                .map(Row::record)
+                .map(CredentialRow::record)
                 .transpose()
         })
     }
@@ -174,6 +175,8 @@ fn begin<'a>(
 ) -> Result<Transaction<'a>, StoreError> {
     let transaction = Transaction::new_unchecked(connection, behavior).context(operation)?;
     SCHEMA.check_version(&transaction).context(operation)??;
+    // Verify the file after the first read, which takes the snapshot: if the file was replaced
+    // before that, this detects it.
     file.verify()?;
     Ok(transaction)
 }
@@ -218,6 +221,7 @@ impl CredentialStore for SqliteCredentials {
         let kinds = [CredentialKind::Webhook, CredentialKind::Token];
         let known =
             kinds.into_iter().find_map(|kind| Some((kind, i64::try_from(kind.number(id)?).ok()?)));
+        // This store never issues ids of another form.
         let Some((kind, number)) = known else {
             return Ok(false);
         };

@@ -8,21 +8,21 @@ use std::time::{Duration, SystemTime};
 use blake3::Hash;
 use crm_chat_domain::{StoreError, StoreErrorKind, Timestamp, UserId};
 
-use crate::digest::{Digest, Key};
+use crate::digest::{Digest, DigestKey};
 use crate::{Credential, CredentialKind, CredentialsError, Grant, Issued, Scopes, Secret};
 
-type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+type ClockFn = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// The key and the clock of a store of credentials, and the counter of wrong guesses.
 pub(crate) struct Verifier {
-    key: Key,
-    clock: Clock,
+    key: DigestKey,
+    clock: ClockFn,
     wrong_guesses: AtomicU64,
 }
 
 /// A stored credential.
 #[derive(Clone)]
-pub(crate) struct Record {
+pub(crate) struct StoredCredential {
     pub(crate) credential: Credential,
     pub(crate) tag: Hash,
 }
@@ -55,7 +55,7 @@ impl NewCredential {
 }
 
 impl Verifier {
-    pub(crate) fn new(key: Key) -> Self {
+    pub(crate) fn new(key: DigestKey) -> Self {
         Self { key, clock: Arc::new(SystemTime::now), wrong_guesses: AtomicU64::new(0) }
     }
 
@@ -76,6 +76,8 @@ impl Verifier {
     ) -> Result<NewCredential, StoreError> {
         let secret = Secret::random()?;
         let created_at = self.now()?;
+        // The digest of a webhook includes its user, so that its secret is invalid for any other
+        // user. A caller presents a token without a user.
         let (kind, owner, expires_at) = match lifetime {
             Some(lifetime) => (CredentialKind::Token, None, Some(later(created_at, lifetime)?)),
             None => (CredentialKind::Webhook, Some(user), None),
@@ -97,14 +99,14 @@ impl Verifier {
         &self,
         user: Option<UserId>,
         secret: &str,
-        find: impl FnOnce(&[u8; 16]) -> Result<Option<Record>, StoreError>,
+        find: impl FnOnce(&[u8; 16]) -> Result<Option<StoredCredential>, StoreError>,
     ) -> Result<Grant, CredentialsError> {
         let now = self.now()?;
         let digest = self.key.digest(user, secret);
         let found = find(&digest.lookup)?;
         // Compare even if no record was found, so that every wrong guess takes the same time.
         let matches = digest.matches(found.as_ref().map(|record| record.tag));
-        let Some(Record { credential, .. }) = found.filter(|_| matches) else {
+        let Some(StoredCredential { credential, .. }) = found.filter(|_| matches) else {
             self.wrong_guesses.fetch_add(1, Ordering::Relaxed);
             return Err(CredentialsError::Invalid);
         };

@@ -141,6 +141,7 @@ impl DatabaseFile {
         self.wal.metadata().map_or(0, |metadata| metadata.len())
     }
 
+    /// Opens a connection, and checks that it leads to the file that was opened.
     fn connect(&self) -> Result<Connection, StoreError> {
         self.verify()?;
         // Backups pass their target as a URI, which needs the flag. The path opened here is

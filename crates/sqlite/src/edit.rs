@@ -11,60 +11,60 @@ use crate::columns::user_kind;
 ///
 /// If it is rejected or fails, the transaction must be rolled back.
 pub(crate) fn apply(connection: &Connection, edit: &Edit) -> Result<(), EditError> {
-    let tables = Tables(connection);
+    let writer = TableWriter(connection);
     match *edit {
-        Edit::AddUser(user) => tables.write(
+        Edit::AddUser(user) => writer.write(
             "INSERT INTO users (id, active, kind) VALUES (?1, ?2, ?3)
              ON CONFLICT (id) DO UPDATE SET active = ?2, kind = ?3",
             params![user.id.get(), user.active, user_kind(user.kind)],
         ),
-        Edit::ActivateUser { user } => tables.set_active(user, true),
-        Edit::DeactivateUser { user } => tables.set_active(user, false),
+        Edit::ActivateUser { user } => writer.set_active(user, true),
+        Edit::DeactivateUser { user } => writer.set_active(user, false),
         Edit::AddChat { chat } => {
-            tables.write("INSERT INTO chats (id) VALUES (?1) ON CONFLICT DO NOTHING", [chat.get()])
+            writer.write("INSERT INTO chats (id) VALUES (?1) ON CONFLICT DO NOTHING", [chat.get()])
         }
         // ON DELETE CASCADE deletes its members, its links and the rights to remove from it.
-        Edit::DeleteChat { chat } => tables.write("DELETE FROM chats WHERE id = ?1", [chat.get()]),
-        Edit::Join { chat, user } => tables.join(chat, user),
-        Edit::Leave { chat, user } => tables.leave(chat, user),
-        Edit::SetOwner { chat, user } => tables.set_owner(chat, user),
+        Edit::DeleteChat { chat } => writer.write("DELETE FROM chats WHERE id = ?1", [chat.get()]),
+        Edit::Join { chat, user } => writer.join(chat, user),
+        Edit::Leave { chat, user } => writer.leave(chat, user),
+        Edit::SetOwner { chat, user } => writer.set_owner(chat, user),
         Edit::ClearOwner { chat } => {
-            tables.require_chat(chat)?;
-            tables.write("UPDATE chats SET owner = NULL WHERE id = ?1", [chat.get()])
+            writer.require_chat(chat)?;
+            writer.write("UPDATE chats SET owner = NULL WHERE id = ?1", [chat.get()])
         }
-        Edit::Link(link) => tables.link(link),
-        Edit::Unlink(link) => tables.unlink(link),
-        Edit::GrantAccess(access) => tables.write(
+        Edit::Link(link) => writer.link(link),
+        Edit::Unlink(link) => writer.unlink(link),
+        Edit::GrantAccess(access) => writer.write(
             "INSERT INTO access (user, kind, entity) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             params![access.user.get(), access.entity.kind.as_str(), access.entity.id.get()],
         ),
-        Edit::RevokeAccess(access) => tables.write(
+        Edit::RevokeAccess(access) => writer.write(
             "DELETE FROM access WHERE user = ?1 AND kind = ?2 AND entity = ?3",
             params![access.user.get(), access.entity.kind.as_str(), access.entity.id.get()],
         ),
         Edit::GrantRemoval(right) => {
-            tables.require_chat(right.chat)?;
-            tables.write(
+            writer.require_chat(right.chat)?;
+            writer.write(
                 "INSERT INTO removers (user, chat) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                 [right.user.get(), right.chat.get()],
             )
         }
-        Edit::RevokeRemoval(right) => tables.write(
+        Edit::RevokeRemoval(right) => writer.write(
             "DELETE FROM removers WHERE user = ?1 AND chat = ?2",
             [right.user.get(), right.chat.get()],
         ),
         Edit::SetMessenger { installed } => {
-            tables.write("UPDATE settings SET messenger_installed = ?1", [installed])
+            writer.write("UPDATE settings SET messenger_installed = ?1", [installed])
         }
     }
 }
 
 const OPERATION: &str = "apply an edit";
 
-/// The tables that edits write to.
-struct Tables<'a>(&'a Connection);
+/// Runs the statements of edits.
+struct TableWriter<'a>(&'a Connection);
 
-impl Tables<'_> {
+impl TableWriter<'_> {
     /// Runs a statement and returns the number of affected rows.
     fn execute(&self, sql: &str, params: impl Params) -> Result<usize, EditError> {
         let mut statement = self.0.prepare_cached(sql).context(OPERATION)?;

@@ -28,8 +28,8 @@ use rusqlite::Connection;
 
 pub use export::{Export, StoreCounts};
 pub use log::LogPage;
-pub use open::Options;
-use owned_transaction::{MAX_POLL_DELAY, Mode, OwnedTransaction};
+pub use open::SqliteOptions;
+use owned_transaction::{MAX_POLL_DELAY, OwnedTransaction, TransactionMode};
 use reader_pool::ReaderPool;
 use schema::SCHEMA;
 pub use transaction::SqliteTransaction;
@@ -43,9 +43,9 @@ pub use transaction::SqliteTransaction;
 /// A transaction holds the write lock of the file from `begin` to its end. Other transactions wait
 /// without blocking a thread, and fail as
 /// [`StoreErrorKind::Unavailable`](crm_chat_domain::StoreErrorKind::Unavailable) after
-/// [`Options::lock_timeout`]. A method that only reads, such as `begin_read`, reads one state of
-/// the file; it neither waits for a writer nor delays one. A database in memory has one connection,
-/// which every method waits for.
+/// [`SqliteOptions::lock_timeout`]. A method that only reads, such as `begin_read`, reads one state
+/// of the file; it neither waits for a writer nor delays one. A database in memory has one
+/// connection, which every method waits for.
 ///
 /// If the file is replaced or deleted while it is open, every method fails as *unavailable*. If a
 /// newer program migrates it, every method fails as *unsupported*.
@@ -60,15 +60,15 @@ pub struct Sqlite {
 
 impl Sqlite {
     /// Returns the default options for opening a store.
-    pub fn options() -> Options {
-        Options::default()
+    pub fn options() -> SqliteOptions {
+        SqliteOptions::default()
     }
 
     /// Opens the store in a file with the default [options](Self::options), and creates it if it
     /// does not exist.
     ///
     /// # Errors
-    /// See [`Options::open`].
+    /// See [`SqliteOptions::open`].
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::options().open(path).await
     }
@@ -76,7 +76,7 @@ impl Sqlite {
     /// Opens an empty store in memory. Only this handle and its clones can access it.
     ///
     /// # Errors
-    /// See [`Options::open_in_memory`].
+    /// See [`SqliteOptions::open_in_memory`].
     pub async fn open_in_memory() -> Result<Self, StoreError> {
         Self::options().open_in_memory().await
     }
@@ -112,7 +112,7 @@ impl Sqlite {
     ) -> Result<bool, LoadError> {
         // Validate before taking the lock: a large snapshot takes a while.
         let snapshot = unblock(move || snapshot.validate().map(|()| snapshot)).await?;
-        let transaction = self.transaction(Mode::Write).await?;
+        let transaction = self.transaction(TransactionMode::Write).await?;
         unblock(move || {
             if !condition(&transaction)? {
                 return Ok(false);
@@ -139,7 +139,7 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`] if the storage failed.
     pub async fn export(&self) -> Result<Export, StoreError> {
-        self.transaction(Mode::Read).await.map(Export::new)
+        self.transaction(TransactionMode::Read).await.map(Export::new)
     }
 
     /// Counts the rows of each section of the store.
@@ -147,7 +147,7 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`] if the storage failed.
     pub async fn counts(&self) -> Result<StoreCounts, StoreError> {
-        let transaction = self.transaction(Mode::Read).await?;
+        let transaction = self.transaction(TransactionMode::Read).await?;
         unblock(move || StoreCounts::read(&transaction)).await
     }
 
@@ -158,7 +158,7 @@ impl Sqlite {
     /// [`EditError::Store`] if the storage failed. Nothing has changed, except possibly after
     /// *outcome unknown*.
     pub async fn edit(&self, edit: &Edit) -> Result<(), EditError> {
-        let transaction = self.transaction(Mode::Write).await?;
+        let transaction = self.transaction(TransactionMode::Write).await?;
         edit::apply(&transaction, edit)?;
         Ok(unblock(move || transaction.commit()).await?)
     }
@@ -169,7 +169,7 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`] if the storage failed; *corrupt* if it holds an invalid record.
     pub async fn log(&self, after: u64, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
-        let transaction = self.transaction(Mode::Read).await?;
+        let transaction = self.transaction(TransactionMode::Read).await?;
         unblock(move || log::read(&transaction, after, limit)).await
     }
 
@@ -178,7 +178,7 @@ impl Sqlite {
     /// # Errors
     /// As for [`log`](Self::log).
     pub async fn log_page(&self, after: u64, limit: usize) -> Result<LogPage, StoreError> {
-        let transaction = self.transaction(Mode::Read).await?;
+        let transaction = self.transaction(TransactionMode::Read).await?;
         unblock(move || log::read_page(&transaction, after, limit)).await
     }
 
@@ -191,7 +191,7 @@ impl Sqlite {
     pub async fn prune_log(&self, before: u64) -> Result<u64, StoreError> {
         let mut total = 0;
         loop {
-            let transaction = self.transaction(Mode::Write).await?;
+            let transaction = self.transaction(TransactionMode::Write).await?;
             let (deleted, more) = unblock(move || {
                 let pruned = log::prune(&transaction, before)?;
                 transaction.commit()?;
@@ -234,7 +234,7 @@ impl Sqlite {
         self.readers.as_ref().map_or(0, |pool| pool.file().wal_bytes())
     }
 
-    async fn transaction(&self, mode: Mode) -> Result<OwnedTransaction, StoreError> {
+    async fn transaction(&self, mode: TransactionMode) -> Result<OwnedTransaction, StoreError> {
         OwnedTransaction::begin(self, mode).await
     }
 }
@@ -243,13 +243,13 @@ impl Store for Sqlite {
     type Tx = SqliteTransaction;
 
     async fn begin(&self) -> Result<SqliteTransaction, StoreError> {
-        let transaction = self.transaction(Mode::Write).await?;
+        let transaction = self.transaction(TransactionMode::Write).await?;
         // A commit in memory does not wait for a disk.
         Ok(SqliteTransaction::writing(transaction, self.readers.is_some()))
     }
 
     async fn begin_read(&self) -> Result<SqliteTransaction, StoreError> {
-        let transaction = self.transaction(Mode::Read).await?;
+        let transaction = self.transaction(TransactionMode::Read).await?;
         Ok(SqliteTransaction::reading(transaction))
     }
 }

@@ -14,8 +14,8 @@ use crate::columns::RowRef;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogPage {
-    /// The name of this numbering, 32 hexadecimal digits. It changes whenever a snapshot is loaded
-    /// and whenever a backup is restored.
+    /// The identifier of this numbering, 32 hexadecimal digits. It changes whenever a snapshot is
+    /// loaded and whenever a backup is restored.
     pub epoch: String,
     /// The number up to which records may have been deleted by
     /// [`Sqlite::prune_log`](crate::Sqlite::prune_log); 0 if none were.
@@ -125,24 +125,24 @@ impl Numbering {
 }
 
 /// The maximum number of records deleted in one transaction: every other writer waits for it.
-const CHUNK: i64 = 1000;
+const PRUNE_BATCH: i64 = 1000;
 
-/// Deletes up to [`CHUNK`] records numbered below `before`, lowest first. Returns their number, and
-/// `true` if there may be more.
+/// Deletes up to [`PRUNE_BATCH`] records numbered below `before`, lowest first. Returns their
+/// number, and `true` if there may be more.
 pub(crate) fn prune(connection: &Connection, before: u64) -> Result<(u64, bool), StoreError> {
     const OPERATION: &str = "prune the removal log";
     let before = i64::try_from(before).unwrap_or(i64::MAX);
     let sql = "SELECT max(sequence) FROM
         (SELECT sequence FROM removals WHERE sequence < ?1 ORDER BY sequence LIMIT ?2)";
     let boundary: Option<i64> =
-        connection.query_row(sql, [before, CHUNK], |row| row.get(0)).context(OPERATION)?;
+        connection.query_row(sql, [before, PRUNE_BATCH], |row| row.get(0)).context(OPERATION)?;
     let deleted = match boundary {
         Some(boundary) => connection
             .execute("DELETE FROM removals WHERE sequence <= ?1", [boundary])
             .context(OPERATION)?,
         None => 0,
     };
-    let more = i64::try_from(deleted).is_ok_and(|deleted| deleted >= CHUNK);
+    let more = i64::try_from(deleted).is_ok_and(|deleted| deleted >= PRUNE_BATCH);
     let through = match boundary {
         Some(boundary) if more => boundary,
         // A number that was not assigned yet must not count as pruned: a record will get it.
@@ -163,8 +163,8 @@ pub(crate) fn end_epoch(copy: &Connection) -> Result<(), StoreError> {
 
 /// Begins an epoch in a store that has none: a backup that was never opened.
 ///
-/// The epoch is not chosen when the backup is made, since the same file may be restored twice, and
-/// the numbers given after each restore belong to different records.
+/// The epoch is not chosen when the backup is made, because the same backup may be restored twice:
+/// after each restore, the same numbers are assigned to different records.
 pub(crate) fn ensure_epoch(connection: &Connection) -> Result<(), StoreError> {
     const OPERATION: &str = "begin an epoch of the removal log";
     // Read first: the UPDATE takes the write lock even if it changes nothing.
@@ -182,6 +182,7 @@ pub(crate) fn ensure_epoch(connection: &Connection) -> Result<(), StoreError> {
 
 const READ: &str = "read the removal log";
 
+/// A row of the table `removals`.
 struct LogRow {
     sequence: i64,
     chat: i64,

@@ -29,20 +29,20 @@ use crate::{Sqlite, log};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Options {
+pub struct SqliteOptions {
     lock_timeout: Duration,
     create: bool,
 }
 
-impl Default for Options {
+impl Default for SqliteOptions {
     fn default() -> Self {
         Self { lock_timeout: Duration::from_secs(5), create: true }
     }
 }
 
-impl Options {
-    /// Sets how long an operation waits for other transactions before it fails as *unavailable*. The
-    /// default is 5 s.
+impl SqliteOptions {
+    /// Sets how long an operation waits for other transactions before it fails as *unavailable*.
+    /// The default is 5 s.
     pub const fn lock_timeout(self, lock_timeout: Duration) -> Self {
         Self { lock_timeout, ..self }
     }
@@ -108,7 +108,7 @@ mod tests {
     use futures_lite::future::block_on;
 
     use super::*;
-    use crate::owned_transaction::{Mode, OwnedTransaction};
+    use crate::owned_transaction::{OwnedTransaction, TransactionMode};
 
     #[test]
     fn every_connection_is_configured_to_check_and_sync() {
@@ -117,8 +117,8 @@ mod tests {
         block_on(async {
             let store = Sqlite::open(&file).await.unwrap();
             let begin = |mode| OwnedTransaction::begin(&store, mode);
-            let writer = begin(Mode::Write).await.unwrap();
-            let reader = begin(Mode::Read).await.unwrap();
+            let writer = begin(TransactionMode::Write).await.unwrap();
+            let reader = begin(TransactionMode::Read).await.unwrap();
             for (connection, setting, expected) in
                 [(&writer, "query_only", 0), (&reader, "query_only", 1)].into_iter().chain(
                     [&writer, &reader].into_iter().flat_map(|connection| {

@@ -29,7 +29,7 @@ pub(crate) struct OwnedTransaction {
 
 /// The mode of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(crate) enum TransactionMode {
     /// Reads one state of the store while others write.
     Read,
     /// Holds the write lock of the file from the beginning.
@@ -50,16 +50,16 @@ impl OwnedTransaction {
     /// # Errors
     /// *unavailable* if the wait timed out or the file was replaced, *unsupported* if a newer
     /// program has migrated it.
-    pub(crate) async fn begin(store: &Sqlite, mode: Mode) -> Result<Self, StoreError> {
+    pub(crate) async fn begin(store: &Sqlite, mode: TransactionMode) -> Result<Self, StoreError> {
         let deadline = Deadline::after(store.lock_timeout);
         // Create the transaction before sending BEGIN: if this future is dropped in between, the
         // drop of the transaction rolls back whatever BEGIN has started.
         let transaction = deadline.limit(Self::connect(store, mode)).await?;
         let begin = match mode {
-            Mode::Read => "BEGIN",
+            TransactionMode::Read => "BEGIN",
             // A deferred transaction that reads and then writes fails with SQLITE_BUSY if another
             // writer committed in between. Taking the lock first also serialises removals.
-            Mode::Write => "BEGIN IMMEDIATE",
+            TransactionMode::Write => "BEGIN IMMEDIATE",
         };
         let begin = |connection: &Connection| connection.execute_batch(begin);
         let (transaction, ()) = deadline.retry_while_busy(transaction, begin).await?;
@@ -77,9 +77,9 @@ impl OwnedTransaction {
     }
 
     /// Waits for a connection that suits the mode.
-    async fn connect(store: &Sqlite, mode: Mode) -> Result<Self, StoreError> {
+    async fn connect(store: &Sqlite, mode: TransactionMode) -> Result<Self, StoreError> {
         let (connection, lease) = match (mode, &store.readers) {
-            (Mode::Read, Some(pool)) => {
+            (TransactionMode::Read, Some(pool)) => {
                 let (connection, lease) = pool.acquire().await?;
                 (connection, Some(lease))
             }
@@ -217,7 +217,8 @@ mod tests {
             let store = Sqlite::open_in_memory().await.unwrap();
             for (timeout, attempts) in [(Duration::from_secs(5), Some(3)), (Duration::ZERO, None)] {
                 let deadline = Deadline::after(timeout);
-                let transaction = OwnedTransaction::connect(&store, Mode::Read).await.unwrap();
+                let transaction =
+                    OwnedTransaction::connect(&store, TransactionMode::Read).await.unwrap();
                 let attempt = Cell::new(0);
                 let read = |_: &Connection| {
                     attempt.set(attempt.get() + 1);
@@ -241,10 +242,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         block_on(async {
             let store = Sqlite::open(directory.path().join("store.db")).await.unwrap();
-            let transaction = OwnedTransaction::begin(&store, Mode::Read).await.unwrap();
+            let transaction = OwnedTransaction::begin(&store, TransactionMode::Read).await.unwrap();
             transaction.pragma_update(None, "cache_size", 77).unwrap();
             drop(transaction);
-            let transaction = OwnedTransaction::begin(&store, Mode::Read).await.unwrap();
+            let transaction = OwnedTransaction::begin(&store, TransactionMode::Read).await.unwrap();
             let size = transaction.pragma_query_value(None, "cache_size", |row| row.get(0));
             assert_eq!(size, Ok(77));
         });

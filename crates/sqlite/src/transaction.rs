@@ -244,13 +244,13 @@ mod tests {
 
     use super::sql;
     use crate::Sqlite;
-    use crate::owned_transaction::{Mode, OwnedTransaction};
+    use crate::owned_transaction::{OwnedTransaction, TransactionMode};
 
     /// Returns the query plan of a statement, one step per line.
     fn plan(sql: &str) -> String {
         block_on(async {
             let store = Sqlite::open_in_memory().await.unwrap();
-            let transaction = OwnedTransaction::begin(&store, Mode::Read).await.unwrap();
+            let transaction = OwnedTransaction::begin(&store, TransactionMode::Read).await.unwrap();
             let mut statement = transaction.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let steps = statement.raw_query().mapped(|row| row.get::<_, String>("detail"));
             steps.map(|step| step.unwrap() + "\n").collect()

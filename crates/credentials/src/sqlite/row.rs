@@ -4,11 +4,11 @@ use crm_chat_domain::{StoreError, Timestamp};
 use crm_chat_sqlite_file::{ResultExt, corrupt};
 use rusqlite::{Connection, params};
 
-use crate::digest::Key;
-use crate::verifier::{NewCredential, Record};
+use crate::digest::DigestKey;
+use crate::verifier::{NewCredential, StoredCredential};
 use crate::{Credential, CredentialKind, Issued, Scopes};
 
-/// Selects a [`Row`] by the lookup part of a digest.
+/// Selects a [`CredentialRow`] by the lookup part of a digest.
 pub(crate) const FIND: &str = "SELECT id, kind, user, scopes, created_at, expires_at, tag
     FROM credentials WHERE lookup = ?1";
 
@@ -16,17 +16,18 @@ const LIST: &str = "SELECT id, kind, user, scopes, created_at, expires_at, tag
     FROM credentials WHERE kind = ?1 ORDER BY id";
 
 /// Reads the key of the digests.
-pub(crate) fn key(connection: &Connection) -> Result<Key, StoreError> {
+pub(crate) fn key(connection: &Connection) -> Result<DigestKey, StoreError> {
     let key = connection.query_row("SELECT key FROM key", [], |row| row.get(0));
     match key {
         Err(rusqlite::Error::QueryReturnedNoRows) => Err(corrupt("key", 1, "the row is missing")),
-        key => key.map(Key::new).context("read the key"),
+        key => key.map(DigestKey::new).context("read the key"),
     }
 }
 
 /// Inserts a new credential.
 pub(crate) fn insert(connection: &Connection, new: NewCredential) -> Result<Issued, StoreError> {
     let scopes: Vec<_> = new.scopes.iter().collect();
+    // JSON, because the name of a scope may contain any character.
     let scopes = serde_json::Value::from(scopes).to_string();
     let inserted = connection.execute(
         "INSERT INTO credentials (kind, user, scopes, created_at, expires_at, lookup, tag)
@@ -52,14 +53,14 @@ pub(crate) fn list(
 ) -> Result<Vec<Credential>, StoreError> {
     const OPERATION: &str = "list the credentials";
     let mut list = connection.prepare_cached(LIST).context(OPERATION)?;
-    list.query_map([kind.as_str()], Row::read)
+    list.query_map([kind.as_str()], CredentialRow::read)
         .context(OPERATION)?
         .map(|row| Ok(row.context(OPERATION)?.record()?.credential))
         .collect()
 }
 
 /// A row of the table `credentials`.
-pub(crate) struct Row {
+pub(crate) struct CredentialRow {
     id: i64,
     kind: String,
     user: i64,
@@ -69,7 +70,7 @@ pub(crate) struct Row {
     tag: [u8; 32],
 }
 
-impl Row {
+impl CredentialRow {
     pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
@@ -83,12 +84,12 @@ impl Row {
     }
 
     /// Converts the row, which is *corrupt* if a column holds an invalid value.
-    pub(crate) fn record(self) -> Result<Record, StoreError> {
+    pub(crate) fn record(self) -> Result<StoredCredential, StoreError> {
         let credential = self.credential().map_err(|column| {
             let problem = format!("column `{column}` holds an invalid value");
             corrupt("credentials", self.id, problem)
         })?;
-        Ok(Record { credential, tag: self.tag.into() })
+        Ok(StoredCredential { credential, tag: self.tag.into() })
     }
 
     /// Returns the credential, or the name of the column that holds an invalid value.
@@ -98,7 +99,7 @@ impl Row {
             .find(|kind| kind.as_str() == self.kind)
             .ok_or("kind")?;
         let time = |seconds| Timestamp::new(seconds, 0).ok();
-        // A token without this column would never expire.
+        // Check this even though the table does: a token without a value would never expire.
         if self.expires_at.is_none() != (kind == CredentialKind::Webhook) {
             return Err("expires_at");
         }

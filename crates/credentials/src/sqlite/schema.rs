@@ -2,7 +2,7 @@
 
 use crm_chat_sqlite_file::{FilePermissions, ResultExt, Schema};
 
-use crate::digest::Key;
+use crate::digest::DigestKey;
 
 /// The schema of a file of credentials. A program that can write the file can call on behalf of any
 /// user.
@@ -11,7 +11,7 @@ pub(crate) static SCHEMA: Schema = Schema {
     application_id: 0x6372_6d6b,
     migrations: &[include_str!("../../migrations/001_credentials.sql")],
     initialize: |connection| {
-        let key = Key::random()?;
+        let key = DigestKey::random()?;
         connection
             .execute("INSERT INTO key VALUES (1, ?1)", [key.bytes()])
             .map(drop)

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::support::{
-    Verdict, add_token, add_webhook, block_on, granted, verify_token, verify_webhook,
+    Verification, add_token, add_webhook, block_on, granted, verify_token, verify_webhook,
 };
 
 /// A file of credentials in a temporary directory.
@@ -42,13 +42,13 @@ impl TempCredentials {
 
     /// Returns the files of the directory with their contents, sorted by path.
     fn contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let mut content: Vec<_> = fs::read_dir(&self.0)
+        let mut contents: Vec<_> = fs::read_dir(&self.0)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .map(|path| (path.clone(), read(&path)))
             .collect();
-        content.sort();
-        content
+        contents.sort();
+        contents
     }
 }
 
@@ -72,14 +72,14 @@ fn credentials_outlive_the_handle() {
         let actual = verify_webhook(&store, 1, webhook.secret.expose());
         assert_eq!(actual, granted(&webhook));
         assert_eq!(verify_token(&store, token.secret.expose()), granted(&token));
-        assert_eq!(verify_webhook(&store, 1, revoked.secret.expose()), Verdict::Invalid);
+        assert_eq!(verify_webhook(&store, 1, revoked.secret.expose()), Verification::Invalid);
     }
     // The number of the revoked one is not assigned again after the file was reopened.
     assert_eq!(add_webhook(&temp.create(), 1).credential.id, CredentialKind::Webhook.id(4));
 }
 
 #[test]
-fn no_file_holds_a_secret() {
+fn no_file_contains_a_secret() {
     let temp = TempCredentials::new();
     let store = temp.create();
     let secrets: Vec<_> = (0..50)
@@ -250,7 +250,7 @@ fn row_with_another_tag_grants_nothing() {
     let connection = Connection::open(temp.file()).unwrap();
     let read = "SELECT tag FROM credentials";
     let tag: [u8; 32] = connection.query_row(read, [], |row| row.get(0)).unwrap();
-    let verdict_with = |tag: [u8; 32]| {
+    let verify_with = |tag: [u8; 32]| {
         let write = "UPDATE credentials SET tag = ?1";
         connection.execute(write, [tag]).unwrap();
         verify_webhook(&store, 1, webhook.secret.expose())
@@ -258,10 +258,10 @@ fn row_with_another_tag_grants_nothing() {
     for at in [0, 15, 16, 31] {
         let mut other = tag;
         other[at] ^= 1;
-        assert_eq!(verdict_with(other), Verdict::Invalid, "byte {at}");
+        assert_eq!(verify_with(other), Verification::Invalid, "byte {at}");
     }
-    assert_eq!(verdict_with([0; 32]), Verdict::Invalid);
-    assert_eq!(verdict_with(tag), granted(&webhook));
+    assert_eq!(verify_with([0; 32]), Verification::Invalid);
+    assert_eq!(verify_with(tag), granted(&webhook));
 }
 
 #[test]

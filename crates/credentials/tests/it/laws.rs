@@ -9,19 +9,19 @@ use crm_chat_credentials::{
 use crm_chat_domain::{StoreErrorKind, Timestamp};
 
 use crate::support::{
-    HOUR, Implementation, ManualClock, Memory, Verdict, add_token, add_webhook, block_on, granted,
-    scopes, user, verify_token, verify_webhook,
+    HOUR, Implementation, ManualClock, MemoryUnderTest, Verification, add_token, add_webhook,
+    block_on, granted, scopes, user, verify_token, verify_webhook,
 };
 
 /// Defines one test per requirement and implementation.
 macro_rules! laws {
     ($($law:ident)*) => {
         mod memory {
-            $(#[test] fn $law() { super::$law::<super::Memory>(); })*
+            $(#[test] fn $law() { super::$law::<super::MemoryUnderTest>(); })*
         }
         #[cfg(feature = "sqlite")]
         mod sqlite {
-            $(#[test] fn $law() { super::$law::<crate::support::Sqlite>(); })*
+            $(#[test] fn $law() { super::$law::<crate::support::SqliteUnderTest>(); })*
         }
     };
 }
@@ -82,38 +82,38 @@ fn no_other_secret_is_granted<S: Implementation>() {
     let (webhook, token) = (add_webhook(&store, 1), add_token(&store, 1));
     let other = add_webhook(&store, 2);
     for text in similar_texts(webhook.secret.expose()) {
-        assert_eq!(verify_webhook(&store, 1, &text), Verdict::Invalid, "{text:?}");
+        assert_eq!(verify_webhook(&store, 1, &text), Verification::Invalid, "{text:?}");
     }
     for text in similar_texts(token.secret.expose()) {
-        assert_eq!(verify_token(&store, &text), Verdict::Invalid, "{text:?}");
+        assert_eq!(verify_token(&store, &text), Verification::Invalid, "{text:?}");
     }
     for id in [2, 3, i64::MAX] {
         let actual = verify_webhook(&store, id, webhook.secret.expose());
-        assert_eq!(actual, Verdict::Invalid, "user {id}");
+        assert_eq!(actual, Verification::Invalid, "user {id}");
     }
     let actual = verify_webhook(&store, 1, other.secret.expose());
-    assert_eq!(actual, Verdict::Invalid);
+    assert_eq!(actual, Verification::Invalid);
 }
 
 fn webhook_and_token_are_not_interchangeable<S: Implementation>() {
     let (store, _directory) = S::open_with_clock(&ManualClock::new());
     let (webhook, token) = (add_webhook(&store, 1), add_token(&store, 1));
-    assert_eq!(verify_token(&store, webhook.secret.expose()), Verdict::Invalid);
-    assert_eq!(verify_webhook(&store, 1, token.secret.expose()), Verdict::Invalid);
+    assert_eq!(verify_token(&store, webhook.secret.expose()), Verification::Invalid);
+    assert_eq!(verify_webhook(&store, 1, token.secret.expose()), Verification::Invalid);
 }
 
 fn token_expires_at_the_end_of_its_lifetime<S: Implementation>() {
     let clock = ManualClock::new();
     let (store, _directory) = S::open_with_clock(&clock);
     let (webhook, token) = (add_webhook(&store, 1), add_token(&store, 1));
-    let none = block_on(store.add_token(user(1), scopes(&[]), Duration::ZERO)).unwrap();
-    assert_eq!(verify_token(&store, none.secret.expose()), Verdict::Expired);
+    let expired = block_on(store.add_token(user(1), scopes(&[]), Duration::ZERO)).unwrap();
+    assert_eq!(verify_token(&store, expired.secret.expose()), Verification::Expired);
     clock.advance(3599);
     assert_eq!(verify_token(&store, token.secret.expose()), granted(&token));
     for seconds in [1, 1, 1_000_000_000] {
         clock.advance(seconds);
-        assert_eq!(verify_token(&store, token.secret.expose()), Verdict::Expired);
-        assert_eq!(verify_token(&store, "unknown"), Verdict::Invalid);
+        assert_eq!(verify_token(&store, token.secret.expose()), Verification::Expired);
+        assert_eq!(verify_token(&store, "unknown"), Verification::Invalid);
     }
     let actual = verify_webhook(&store, 1, webhook.secret.expose());
     assert_eq!(actual, granted(&webhook));
@@ -154,8 +154,8 @@ fn revoked_credential_is_invalid_and_others_stay_valid<S: Implementation>() {
         let known = block_on(store.revoke(&CredentialId::new(name))).unwrap();
         assert!(!known, "{name}");
     }
-    assert_eq!(verify_webhook(&store, 1, revoked.secret.expose()), Verdict::Invalid);
-    assert_eq!(verify_token(&store, revoked_token.secret.expose()), Verdict::Invalid);
+    assert_eq!(verify_webhook(&store, 1, revoked.secret.expose()), Verification::Invalid);
+    assert_eq!(verify_token(&store, revoked_token.secret.expose()), Verification::Invalid);
     let actual = verify_webhook(&store, 1, kept.secret.expose());
     assert_eq!(actual, granted(&kept));
     let actual = verify_token(&store, kept_token.secret.expose());
@@ -180,18 +180,18 @@ fn list_is_in_order_of_issue<S: Implementation>() {
     let clock = ManualClock::new();
     let (store, _directory) = S::open_with_clock(&clock);
     assert_eq!(list(&store), []);
-    let (mut hooks, mut tokens) = (Vec::new(), Vec::new());
+    let (mut webhooks, mut tokens) = (Vec::new(), Vec::new());
     for id in (1..=12).rev() {
-        hooks.push(add_webhook(&store, id).credential);
+        webhooks.push(add_webhook(&store, id).credential);
         tokens.push(add_token(&store, id).credential);
         clock.advance(1000);
     }
     // The first tokens have expired by now. They are listed all the same.
-    assert_eq!(block_on(store.list(CredentialKind::Webhook)).unwrap(), hooks);
+    assert_eq!(block_on(store.list(CredentialKind::Webhook)).unwrap(), webhooks);
     assert_eq!(block_on(store.list(CredentialKind::Token)).unwrap(), tokens);
     let at = |seconds: i64| Timestamp::new(1_800_000_000 + seconds, 0).unwrap();
     let times = |credential: &Credential| (credential.created_at, credential.expires_at);
-    assert_eq!(times(&hooks[1]), (at(1000), None));
+    assert_eq!(times(&webhooks[1]), (at(1000), None));
     assert_eq!(times(&tokens[1]), (at(1000), Some(at(4600))));
     assert_eq!(tokens[1].id, CredentialKind::Token.id(4));
 }

@@ -9,48 +9,48 @@ use crm_chat_credentials::{CredentialKind, CredentialStore, Issued};
 use proptest::prelude::*;
 
 use crate::support::{
-    Implementation, ManualClock, Memory, Verdict, block_on, granted, scopes, user, verify_token,
-    verify_webhook,
+    Implementation, ManualClock, MemoryUnderTest, Verification, block_on, granted, scopes, user,
+    verify_token, verify_webhook,
 };
 
 #[derive(Clone, Debug)]
-enum Step {
+enum Action {
     AddWebhook { user: i64 },
     AddToken { user: i64, seconds: u64 },
     Revoke { which: prop::sample::Index },
     Advance { seconds: u64 },
 }
 
-fn arb_step() -> impl Strategy<Value = Step> {
+fn arb_action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        3 => (1..4_i64).prop_map(|user| Step::AddWebhook { user }),
-        3 => (1..4_i64, 0..5_u64).prop_map(|(user, seconds)| Step::AddToken { user, seconds }),
-        2 => any::<prop::sample::Index>().prop_map(|which| Step::Revoke { which }),
-        1 => (1..3_u64).prop_map(|seconds| Step::Advance { seconds }),
+        3 => (1..4_i64).prop_map(|user| Action::AddWebhook { user }),
+        3 => (1..4_i64, 0..5_u64).prop_map(|(user, seconds)| Action::AddToken { user, seconds }),
+        2 => any::<prop::sample::Index>().prop_map(|which| Action::Revoke { which }),
+        1 => (1..3_u64).prop_map(|seconds| Action::Advance { seconds }),
     ]
 }
 
 /// A store, and all credentials that it has issued.
-struct Model<'a, S> {
+struct CredentialModel<'a, S> {
     store: &'a S,
     clock: ManualClock,
     /// Each with `true` once it was revoked.
     issued: Vec<(Issued, bool)>,
 }
 
-impl<S: CredentialStore> Model<'_, S> {
-    fn run(&mut self, step: &Step) {
-        match step {
-            Step::AddWebhook { user: id } => {
+impl<S: CredentialStore> CredentialModel<'_, S> {
+    fn run(&mut self, action: &Action) {
+        match action {
+            Action::AddWebhook { user: id } => {
                 let add = self.store.add_webhook(user(*id), scopes(&["imopenlines"]));
                 self.issued.push((block_on(add).unwrap(), false));
             }
-            Step::AddToken { user: id, seconds } => {
+            Action::AddToken { user: id, seconds } => {
                 let lifetime = Duration::from_secs(*seconds);
                 let add = self.store.add_token(user(*id), scopes(&["crm"]), lifetime);
                 self.issued.push((block_on(add).unwrap(), false));
             }
-            Step::Revoke { which } => {
+            Action::Revoke { which } => {
                 if self.issued.is_empty() {
                     return;
                 }
@@ -59,7 +59,7 @@ impl<S: CredentialStore> Model<'_, S> {
                 assert_eq!(actual, !*revoked);
                 *revoked = true;
             }
-            Step::Advance { seconds } => self.clock.advance(*seconds),
+            Action::Advance { seconds } => self.clock.advance(*seconds),
         }
     }
 
@@ -69,20 +69,20 @@ impl<S: CredentialStore> Model<'_, S> {
             let secret = issued.secret.expose();
             let end = issued.credential.expires_at;
             let valid = match end {
-                _ if *revoked => Verdict::Invalid,
+                _ if *revoked => Verification::Invalid,
                 Some(end) if end.seconds().cast_unsigned() <= self.clock.seconds() => {
-                    Verdict::Expired
+                    Verification::Expired
                 }
                 _ => granted(issued),
             };
             let (as_token, as_webhook) = match end {
-                Some(_) => (valid, Verdict::Invalid),
-                None => (Verdict::Invalid, valid),
+                Some(_) => (valid, Verification::Invalid),
+                None => (Verification::Invalid, valid),
             };
             assert_eq!(verify_token(self.store, secret), as_token);
             for id in 1..4 {
                 let own = issued.credential.user == user(id);
-                let expected = if own { as_webhook.clone() } else { Verdict::Invalid };
+                let expected = if own { as_webhook.clone() } else { Verification::Invalid };
                 assert_eq!(verify_webhook(self.store, id, secret), expected);
             }
         }
@@ -98,12 +98,12 @@ impl<S: CredentialStore> Model<'_, S> {
     }
 }
 
-fn agrees_with_model<S: Implementation>(steps: &[Step]) {
+fn agrees_with_model<S: Implementation>(actions: &[Action]) {
     let clock = ManualClock::new();
     let (store, _directory) = S::open_with_clock(&clock);
-    let mut model = Model { store: &store, clock, issued: Vec::new() };
-    for step in steps {
-        model.run(step);
+    let mut model = CredentialModel { store: &store, clock, issued: Vec::new() };
+    for action in actions {
+        model.run(action);
         model.assert_agreement();
     }
 }
@@ -114,13 +114,13 @@ proptest! {
     ))]
 
     #[test]
-    fn memory_agrees_with_model(steps in prop::collection::vec(arb_step(), 1..24)) {
-        agrees_with_model::<Memory>(&steps);
+    fn memory_agrees_with_model(actions in prop::collection::vec(arb_action(), 1..24)) {
+        agrees_with_model::<MemoryUnderTest>(&actions);
     }
 
     #[cfg(feature = "sqlite")]
     #[test]
-    fn sqlite_agrees_with_model(steps in prop::collection::vec(arb_step(), 1..24)) {
-        agrees_with_model::<crate::support::Sqlite>(&steps);
+    fn sqlite_agrees_with_model(actions in prop::collection::vec(arb_action(), 1..24)) {
+        agrees_with_model::<crate::support::SqliteUnderTest>(&actions);
     }
 }

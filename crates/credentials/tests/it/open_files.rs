@@ -12,7 +12,8 @@ use rusqlite::Connection;
 
 use crate::files::{TempCredentials, assert_sound};
 use crate::support::{
-    HOUR, Verdict, add_token, add_webhook, block_on, granted, user, verify_token, verify_webhook,
+    HOUR, Verification, add_token, add_webhook, block_on, granted, user, verify_token,
+    verify_webhook,
 };
 
 /// Calls every method of a store, and returns their errors.
@@ -75,7 +76,7 @@ fn replaced_credentials_file_grants_nothing() {
     let restarted = temp.create();
     let actual = verify_webhook(&restarted, 1, webhook.secret.expose());
     assert_eq!(actual, granted(&webhook));
-    assert_eq!(verify_webhook(&restarted, 1, later.secret.expose()), Verdict::Invalid);
+    assert_eq!(verify_webhook(&restarted, 1, later.secret.expose()), Verification::Invalid);
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn backup_holds_every_credential_and_only_its_owner_can_read_it() {
     let actual = verify_webhook(&copy, 1, webhook.secret.expose());
     assert_eq!(actual, granted(&webhook));
     assert_eq!(verify_token(&copy, token.secret.expose()), granted(&token));
-    assert_eq!(verify_webhook(&copy, 1, revoked.secret.expose()), Verdict::Invalid);
+    assert_eq!(verify_webhook(&copy, 1, revoked.secret.expose()), Verification::Invalid);
     // The number of the revoked one is not assigned again.
     let next = add_webhook(&copy, 1).credential.id;
     assert_eq!(next, CredentialKind::Webhook.id(4));

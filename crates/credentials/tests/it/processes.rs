@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::files::{TempCredentials, assert_sound};
 use crate::support::{
-    Verdict, add_token, add_webhook, block_on, granted, verify_token, verify_webhook,
+    Verification, add_token, add_webhook, block_on, granted, verify_token, verify_webhook,
 };
 
 #[test]
@@ -27,8 +27,8 @@ fn change_through_one_handle_is_visible_to_all() {
     assert!(block_on(other.revoke(&webhook.credential.id)).unwrap());
     assert!(block_on(one.revoke(&token.credential.id)).unwrap());
     for store in [&one, &other] {
-        assert_eq!(verify_webhook(store, 1, webhook.secret.expose()), Verdict::Invalid);
-        assert_eq!(verify_token(store, token.secret.expose()), Verdict::Invalid);
+        assert_eq!(verify_webhook(store, 1, webhook.secret.expose()), Verification::Invalid);
+        assert_eq!(verify_token(store, token.secret.expose()), Verification::Invalid);
     }
 }
 
@@ -95,7 +95,7 @@ fn process_that_issues_and_revokes() {
     for _ in 0..EACH {
         let (kept, revoked) = (add_webhook(&store, 1), add_webhook(&store, 1));
         assert!(block_on(store.revoke(&revoked.credential.id)).unwrap());
-        assert_eq!(verify_webhook(&store, 1, revoked.secret.expose()), Verdict::Invalid);
+        assert_eq!(verify_webhook(&store, 1, revoked.secret.expose()), Verification::Invalid);
         println!("kept {} {}", kept.credential.id, kept.secret.expose());
     }
 }
@@ -124,7 +124,7 @@ fn concurrent_processes_lose_no_credential() {
             output.lines().filter_map(|line| line.strip_prefix("kept ")?.split_once(' ')).collect();
         assert_eq!(kept.len(), EACH);
         for (id, secret) in kept {
-            let Verdict::Granted(grant) = verify_webhook(&store, 1, secret) else {
+            let Verification::Granted(grant) = verify_webhook(&store, 1, secret) else {
                 panic!("{id} was lost");
             };
             assert_eq!(grant.credential.to_string(), id);

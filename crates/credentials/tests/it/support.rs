@@ -56,9 +56,9 @@ pub(crate) trait Implementation {
     }
 }
 
-pub(crate) struct Memory;
+pub(crate) struct MemoryUnderTest;
 
-impl Implementation for Memory {
+impl Implementation for MemoryUnderTest {
     type Store = MemoryCredentials;
 
     fn open() -> (MemoryCredentials, Option<TempDir>) {
@@ -75,10 +75,10 @@ impl Implementation for Memory {
 }
 
 #[cfg(feature = "sqlite")]
-pub(crate) struct Sqlite;
+pub(crate) struct SqliteUnderTest;
 
 #[cfg(feature = "sqlite")]
-impl Implementation for Sqlite {
+impl Implementation for SqliteUnderTest {
     type Store = SqliteCredentials;
 
     fn open() -> (SqliteCredentials, Option<TempDir>) {
@@ -117,9 +117,9 @@ pub(crate) fn add_token(store: &impl CredentialStore, id: i64) -> Issued {
     block_on(store.add_token(user(id), scopes(&["imopenlines"]), HOUR)).unwrap()
 }
 
-/// Returns the verdict on a valid credential.
-pub(crate) fn granted(issued: &Issued) -> Verdict {
-    Verdict::Granted(Grant {
+/// Returns the expected verification of a valid credential.
+pub(crate) fn granted(issued: &Issued) -> Verification {
+    Verification::Granted(Grant {
         user: issued.credential.user,
         scopes: issued.credential.scopes.clone(),
         credential: issued.credential.id.clone(),
@@ -128,25 +128,25 @@ pub(crate) fn granted(issued: &Issued) -> Verdict {
 
 /// The result of a verification, in a form that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Verification {
     Granted(Grant),
     Invalid,
     Expired,
 }
 
-fn verdict(result: Result<Grant, CredentialsError>) -> Verdict {
+fn verification(result: Result<Grant, CredentialsError>) -> Verification {
     match result {
-        Ok(grant) => Verdict::Granted(grant),
-        Err(CredentialsError::Invalid) => Verdict::Invalid,
-        Err(CredentialsError::Expired) => Verdict::Expired,
+        Ok(grant) => Verification::Granted(grant),
+        Err(CredentialsError::Invalid) => Verification::Invalid,
+        Err(CredentialsError::Expired) => Verification::Expired,
         Err(error) => panic!("{error:?}"),
     }
 }
 
-pub(crate) fn verify_webhook(store: &impl CredentialStore, id: i64, secret: &str) -> Verdict {
-    verdict(block_on(store.webhook(user(id), secret)))
+pub(crate) fn verify_webhook(store: &impl CredentialStore, id: i64, secret: &str) -> Verification {
+    verification(block_on(store.webhook(user(id), secret)))
 }
 
-pub(crate) fn verify_token(store: &impl CredentialStore, token: &str) -> Verdict {
-    verdict(block_on(store.token(token)))
+pub(crate) fn verify_token(store: &impl CredentialStore, token: &str) -> Verification {
+    verification(block_on(store.token(token)))
 }
