@@ -11,8 +11,7 @@ use rusqlite::Connection;
 
 /// The maximum number of connections.
 ///
-/// Reads are short and run on the executor's threads, so more connections would add no throughput.
-/// Each costs a page cache.
+/// Each keeps file descriptors and a page cache, so the number is limited. A read beyond it waits.
 const MAX_CONNECTIONS: usize = 4;
 
 /// A connection in the shape of the one that writes, so that a transaction can own either.
