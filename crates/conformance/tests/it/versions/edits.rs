@@ -1,4 +1,4 @@
-//! The single changes, made as the model makes them.
+//! Edits, applied by the model except where a flaw changes them.
 
 use crm_chat_conformance::model::edited;
 use crm_chat_domain::{Edit, EditRejection, Remover, Snapshot};
@@ -11,23 +11,18 @@ pub(crate) fn apply(
     flaw: Option<Flaw>,
 ) -> Result<(), EditRejection> {
     match (flaw, edit) {
-        (Some(Flaw::RelinkedKeepsPlace), Edit::Link(link)) if world.links.contains(link) => {}
+        (Some(Flaw::RelinkKeepsPosition), Edit::Link(link)) if world.links.contains(link) => {}
         (Some(Flaw::JoinsTwice), Edit::Join { chat, user }) => {
             let mut chats = world.chats.iter_mut();
             if let Some(chat) = chats.find(|known| known.id == *chat) {
                 chat.members.push(*user);
             }
         }
-        (Some(Flaw::RightsComeBack), Edit::AddChat { chat }) => {
+        (Some(Flaw::RightsRevive), Edit::AddChat { chat }) => {
             model(world, edit)?;
             let here = world.removals.iter().filter(|record| record.chat == *chat);
-            let rights = here.map(|record| Remover {
-                user: record.actor,
-                chat: *chat,
-            });
-            let lost: Vec<_> = rights
-                .filter(|right| !world.removers.contains(right))
-                .collect();
+            let rights = here.map(|record| Remover { user: record.actor, chat: *chat });
+            let lost: Vec<_> = rights.filter(|right| !world.removers.contains(right)).collect();
             world.removers.extend(lost);
         }
         (Some(Flaw::OwnerRemembered), Edit::Join { chat, user }) => {
@@ -48,7 +43,7 @@ fn model(world: &mut Snapshot, edit: &Edit) -> Result<(), EditRejection> {
     Ok(())
 }
 
-/// The facts that an edit reads beside those that it writes.
+/// Returns the fact that an edit reads besides those that it writes.
 pub(crate) fn reads(edit: &Edit) -> Option<Key> {
     match *edit {
         Edit::SetOwner { chat, user } => Some(Key::Member(chat, user)),
@@ -56,7 +51,7 @@ pub(crate) fn reads(edit: &Edit) -> Option<Key> {
     }
 }
 
-/// The facts that an edit writes.
+/// Returns the facts that an edit writes.
 pub(crate) fn writes(edit: &Edit) -> Vec<Key> {
     match *edit {
         Edit::AddUser(user) => vec![Key::User(user.id)],
@@ -64,11 +59,7 @@ pub(crate) fn writes(edit: &Edit) -> Vec<Key> {
         Edit::AddChat { .. } | Edit::DeleteChat { .. } => vec![Key::Everything],
         Edit::Join { chat, user } => vec![Key::Member(chat, user), Key::Members(chat)],
         Edit::Leave { chat, user } => {
-            vec![
-                Key::Member(chat, user),
-                Key::Members(chat),
-                Key::Owner(chat),
-            ]
+            vec![Key::Member(chat, user), Key::Members(chat), Key::Owner(chat)]
         }
         Edit::SetOwner { chat, .. } | Edit::ClearOwner { chat } => vec![Key::Owner(chat)],
         Edit::Link(link) | Edit::Unlink(link) => vec![Key::Links(link.entity)],
