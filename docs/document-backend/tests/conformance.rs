@@ -8,13 +8,13 @@ use document_backend::Documents;
 struct InADocument;
 
 impl Harness for InADocument {
-    type Place = Documents;
+    type Fixture = Documents;
     by_own_methods!(Documents: dump, log);
-    async fn create(&self, world: &Snapshot) -> Documents {
+    async fn set_up(&self, world: &Snapshot) -> Documents {
         Documents::holding(world.clone())
     }
-    async fn connect(&self, place: &Documents) -> Documents {
-        place.clone()
+    async fn connect(&self, fixture: &Documents) -> Documents {
+        fixture.clone()
     }
     async fn edit(&self, store: &Documents, edit: &Edit) -> Result<(), EditError> {
         Ok(store.update(|document| edited(document, edit))?)

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crm_chat_conformance::history::{Recorder, check};
-use crm_chat_conformance::model::{Call, Operation, Response};
+use crm_chat_conformance::linearizability::{Recorder, check};
+use crm_chat_conformance::model::{Operation, RemovalCall, Response};
 use crm_chat_domain::{
     Answer, Argument, Change, ChatId, Edit, EditError, Entity, Link, Outcome, OwnerChange, Refusal,
     Removal, Remover, Snapshot, StoreErrorKind, UserId,
@@ -381,7 +381,7 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
                 let mut connection = Connection::open(&servers[server].address).unwrap();
                 for call in 0..CALLS {
                     let (actor, removal) = draw.removal();
-                    let invocation = recorder.invoke(Operation::Remove(Call::new(actor, &removal)));
+                    let invocation = recorder.invoke(Operation::Remove(RemovalCall::new(actor, &removal)));
                     if let Ok((status, body)) =
                         ask(&mut connection, &path(actor), &removal, call % 3 == 2)
                     {

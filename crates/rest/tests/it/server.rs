@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use crm_chat_conformance::faults::{Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate};
 use crm_chat_domain::{Snapshot, Store};
 use crm_chat_memory::Memory;
 use crm_chat_rest::{MemoryCredentials, Options, Server, Tls};
