@@ -55,11 +55,7 @@ pub(crate) fn run(
     let input = file.open(console)?;
     let store = store.open()?;
     let (asks, reader) = read_ahead(input);
-    let mut answering = Answering {
-        store,
-        progress: Progress::new(file),
-        last: 0,
-    };
+    let mut answering = Answering { store, progress: Progress::new(file), last: 0 };
     while let Ok(first) = asks.recv() {
         // Ends when no further line is at hand.
         let at_hand = iter::once(first).chain(asks.try_iter()).take(CHUNK);
@@ -73,9 +69,7 @@ pub(crate) fn run(
         }
         answering.answer(&chunk, console)?;
         if let Some(error) = unreadable {
-            return Err(file
-                .unreadable(&error)
-                .with_hint(last_of(answering.last, "answered")));
+            return Err(file.unreadable(&error).with_hint(last_of(answering.last, "answered")));
         }
     }
     reader.join().expect("the reader does not panic");
@@ -112,10 +106,8 @@ impl Answering {
         let (decided, undecided) = chunk.split_at(decided);
         self.print(decided, Vec::new(), console)?;
         if let Some(end) = undecided.last() {
-            let removals: Vec<_> = undecided
-                .iter()
-                .filter_map(|ask| ask.read.as_ref().ok().copied())
-                .collect();
+            let removals: Vec<_> =
+                undecided.iter().filter_map(|ask| ask.read.as_ref().ok().copied()).collect();
             let answers = block_on(remove_users(&self.store, &removals))
                 .map_err(|error| self.failed(error, end.number))?;
             self.print(undecided, answers, console)?;

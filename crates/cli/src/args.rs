@@ -2,11 +2,11 @@
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use crm_chat_domain::{IfAbsent, Input, InvalidEntity, Request, UserId};
+use crm_chat_domain::{IfAbsent, Input, ParseEntityError, Request, UserId};
 
 use crate::source::Source;
 use crate::store_url::StoreUrl;
-use crate::{apply, credentials, edit, explain, export, import, serve};
+use crate::{apply, backup, credentials, edit, explain, export, import, log, serve};
 
 /// Removes users from the chats of CRM entities, explains why it would or would not, and keeps the store
 #[derive(Parser)]
@@ -33,7 +33,7 @@ Answers go to standard output, everything else to standard error.
 
 Exit status:
   0  done
-  1  refused: the code and its description are on standard error
+  1  refused: the reason is on standard error
   2  bad usage, or unreadable input
   3  the store failed";
 
@@ -41,13 +41,9 @@ Exit status:
 pub(crate) enum Command {
     /// Shows a removal, a refusal and an explanation in a temporary store
     Demo,
-    /// Replaces the store's content by a JSON document
+    /// Fills the store from a JSON document
     #[command(after_long_help = import::HELP)]
-    Import {
-        /// The document; `-` is standard input
-        #[arg(default_value = "-", value_parser = source())]
-        file: Source,
-    },
+    Import(import::Import),
     /// Prints the store's content as a JSON document
     #[command(after_long_help = export::HELP)]
     Export,
@@ -71,18 +67,12 @@ pub(crate) enum Command {
         #[arg(default_value = "-", value_parser = source())]
         file: Source,
     },
-    /// Prints the removal log as JSON lines
-    #[command(after_long_help = crate::log::HELP)]
-    Log {
-        /// Only the records with a higher sequence number
-        #[arg(
-            long,
-            value_name = "N",
-            default_value_t = 0,
-            allow_hyphen_values = true
-        )]
-        after: u64,
-    },
+    /// Prints the removal log as JSON lines, or prunes it
+    #[command(after_long_help = log::HELP)]
+    Log(log::Log),
+    /// Copies the store, the credentials or both, while they are in use
+    #[command(after_long_help = backup::HELP)]
+    Backup(backup::Backup),
     /// Serves the REST method over HTTP
     #[command(after_long_help = serve::HELP)]
     Serve(serve::Serve),
@@ -139,12 +129,9 @@ struct EntityText {
     id: String,
 }
 
-fn entity(text: &str) -> Result<EntityText, InvalidEntity> {
-    let (kind, id) = text.split_once(':').ok_or(InvalidEntity::NoColon)?;
-    Ok(EntityText {
-        kind: kind.to_owned(),
-        id: id.to_owned(),
-    })
+fn entity(text: &str) -> Result<EntityText, ParseEntityError> {
+    let (kind, id) = text.split_once(':').ok_or(ParseEntityError::NoColon)?;
+    Ok(EntityText { kind: kind.to_owned(), id: id.to_owned() })
 }
 
 fn if_absent() -> impl TypedValueParser<Value = IfAbsent> {
@@ -154,6 +141,6 @@ fn if_absent() -> impl TypedValueParser<Value = IfAbsent> {
     })
 }
 
-fn source() -> impl TypedValueParser<Value = Source> {
+pub(crate) fn source() -> impl TypedValueParser<Value = Source> {
     OsStringValueParser::new().map(Source::from)
 }

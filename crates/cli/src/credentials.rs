@@ -1,9 +1,9 @@
 //! `webhook` and `token`: issue, list and revoke what callers of the server present.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use crm_chat_domain::{Timestamp, UserId};
 use crm_chat_rest::{
@@ -14,12 +14,14 @@ use serde::Serialize;
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::store_url::StoreUrl;
 
 pub(crate) const HELP: &str = "\
 `add` prints the secret, this once: the file keeps only a keyed hash of it. To
 replace a secret, add another, change the callers, and revoke the old one.
 `list` prints a line of JSON for each; `revoke` counts from the next call on,
-also for servers that are running.";
+also for servers that are running. `add` warns if the store does not know the
+user, or not as active.";
 
 /// The file of credentials.
 #[derive(Args)]
@@ -102,44 +104,80 @@ struct Rights {
     /// The user on whose behalf the calls run
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     user: UserId,
-    /// What the calls may reach
+    /// The scopes that the calls may use, separated by commas; an empty text is none
     #[arg(
         long = "scope",
-        value_name = "SCOPE",
-        value_delimiter = ',',
+        value_name = "SCOPES",
         default_value = "imopenlines",
-        value_parser = NonEmptyStringValueParser::new()
+        value_parser = scopes
     )]
-    scopes: Vec<String>,
+    scopes: Vec<ScopeList>,
 }
+
+/// The value of one `--scope`.
+#[derive(Clone)]
+struct ScopeList(Vec<String>);
 
 impl Rights {
     fn scopes(&self) -> Scopes {
-        self.scopes.iter().cloned().collect()
+        self.scopes.iter().flat_map(|list| &list.0).collect()
     }
+
+    /// Warns if calls on behalf of the user will be refused. Credentials may be issued before the
+    /// user is added, or for a store that is elsewhere, so this is not an error.
+    fn check_user(&self, store: &StoreUrl, console: &mut Console<'_>) {
+        let user = self.user;
+        match store.is_active(user) {
+            Ok(true) => {}
+            Ok(false) => console.note(format_args!(
+                "warning: user {user} is not an active user of {store}: calls are answered \
+                 `authorization_error`\n\
+                 hint: pass {{\"add_user\": {{\"id\": {user}, \"active\": true}}}} to \
+                 `crm-chat edit`, or {{\"activate_user\": {{\"user\": {user}}}}} if the user is \
+                 known"
+            )),
+            Err(error) => console.note(format_args!(
+                "note: user {user} was not looked up in {store}: {}",
+                error.report()
+            )),
+        }
+    }
+}
+
+fn scopes(text: &str) -> Result<ScopeList, String> {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.');
+    if text.is_empty() {
+        return Ok(ScopeList(Vec::new()));
+    }
+    let scopes = text.split(',').map(|scope| {
+        if scope.is_empty() || !scope.chars().all(is_plain) {
+            return Err("a scope consists of letters, digits, `_` and `.`".to_owned());
+        }
+        Ok(scope.to_owned())
+    });
+    scopes.collect::<Result<_, _>>().map(ScopeList)
 }
 
 fn id(kind: CredentialKind, text: &str) -> Result<CredentialId, String> {
     let number = text.strip_prefix(&format!("{kind}:")).unwrap_or(text);
     match number.parse() {
         Ok(number) => Ok(kind.id(number)),
-        Err(_) => Err(format!(
-            "a {kind} is named by its number, as `3` or `{kind}:3`"
-        )),
+        Err(_) => Err(format!("a {kind} is named by its number, as `3` or `{kind}:3`")),
     }
 }
 
 impl Webhook {
-    pub(crate) fn run(&self, console: &mut Console<'_>) -> Result<(), Failure> {
+    pub(crate) fn run(&self, store: &StoreUrl, console: &mut Console<'_>) -> Result<(), Failure> {
         match &self.command {
             WebhookCommand::Add(rights) => {
-                let store = self.file.open_or_create()?;
-                let issued = block_on(store.add_webhook(rights.user, rights.scopes()))?;
-                hand_over(&store, &issued, console)?;
+                let file = self.file.open_or_create()?;
+                let issued = block_on(file.add_webhook(rights.user, rights.scopes()))?;
+                hand_over(&file, &issued, console)?;
                 console.note(format_args!(
                     "{} works at /rest/{}/SECRET/; the secret is not shown again",
                     issued.credential.id, rights.user
                 ));
+                rights.check_user(store, console);
                 Ok(())
             }
             WebhookCommand::List => list(&self.file, CredentialKind::Webhook, console),
@@ -149,17 +187,18 @@ impl Webhook {
 }
 
 impl Token {
-    pub(crate) fn run(&self, console: &mut Console<'_>) -> Result<(), Failure> {
+    pub(crate) fn run(&self, store: &StoreUrl, console: &mut Console<'_>) -> Result<(), Failure> {
         match &self.command {
             TokenCommand::Add { rights, expires_in } => {
-                let store = self.file.open_or_create()?;
+                let file = self.file.open_or_create()?;
                 let lifetime = Duration::from_secs(*expires_in);
-                let issued = block_on(store.add_token(rights.user, rights.scopes(), lifetime))?;
-                hand_over(&store, &issued, console)?;
+                let issued = block_on(file.add_token(rights.user, rights.scopes(), lifetime))?;
+                hand_over(&file, &issued, console)?;
                 console.note(format_args!(
                     "{} works for {expires_in} seconds; it is not shown again",
                     issued.credential.id
                 ));
+                rights.check_user(store, console);
                 Ok(())
             }
             TokenCommand::List => list(&self.file, CredentialKind::Token, console),
@@ -170,14 +209,14 @@ impl Token {
 
 /// Prints a secret. A credential whose secret nobody got is revoked.
 fn hand_over(
-    store: &SqliteCredentials,
+    file: &SqliteCredentials,
     issued: &Issued,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let secret = issued.secret.expose();
     let printed = writeln!(console.out, "{secret}").and_then(|()| console.out.flush());
     if printed.is_err() {
-        block_on(store.revoke(&issued.credential.id))?;
+        block_on(file.revoke(&issued.credential.id))?;
     }
     Ok(printed?)
 }
@@ -216,6 +255,12 @@ fn revoke(file: &CredentialsFile, kind: CredentialKind, id: &CredentialId) -> Re
     }
     let refused = Failure::refused(format_args!("there is no {id}"));
     Err(refused.with_hint(format!("`crm-chat {kind} list` names them all")))
+}
+
+impl fmt::Display for CredentialsFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.path.display())
+    }
 }
 
 impl CredentialsFile {

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use clap::Parser;
-use crm_chat_domain::{LoadError, Snapshot, StoreError, StoreErrorKind};
+use crm_chat_domain::snapshot::LoadError;
+use crm_chat_domain::{StoreError, StoreErrorKind};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
 use crate::args::Cli;
 use crate::console::{Console, wrap};
 use crate::failure::Failure;
+use crate::sample;
 use crate::store_url::StoreUrl;
-
-const WORLD: &str = include_str!("demo/world.json");
 
 const BEGINNING: &str = "\
 crm-chat removes a user from the chat of a CRM entity. Twelve rules are asked in
@@ -72,7 +72,7 @@ pub(crate) fn run(console: &mut Console<'_>) -> Result<(), Failure> {
 }
 
 fn load(path: &Path) -> Result<(), Failure> {
-    let world: Snapshot = serde_json::from_str(WORLD).expect("the demo's document is well formed");
+    let world = sample::snapshot();
     block_on(async { Sqlite::open(path).await?.load(world).await }).map_err(|error| match error {
         LoadError::Invalid(error) => Failure::input(error),
         LoadError::Store(error) => error.into(),
@@ -87,10 +87,7 @@ fn show(store: &str, command: &str, console: &mut Console<'_>) -> Result<(), Fai
     let cli = Cli::try_parse_from(arguments).map_err(Failure::input)?;
 
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut captured = Console {
-        out: &mut out,
-        err: &mut err,
-    };
+    let mut captured = Console { out: &mut out, err: &mut err };
     if let Err(failure) = crate::run(&cli, &mut captured) {
         // Shown only if it is a refusal, which is what the demo is about.
         if failure.status != 1 {

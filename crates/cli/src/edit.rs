@@ -1,6 +1,7 @@
 //! `edit`: applies single changes.
 
-use crm_chat_domain::{Edit, EditError};
+use crm_chat_domain::Edit;
+use crm_chat_domain::snapshot::EditError;
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
@@ -13,7 +14,8 @@ use crate::store_url::StoreUrl;
 pub(crate) const HELP: &str = r#"Each change is made in a transaction of its own. It says what shall be the
 case: made twice, it does no harm.
 
-Users (a kind is `human`, if left out, `bot` or `external`):
+Users (`active` is required; a kind is `human`, if left out, `bot` or
+`external`):
   {"add_user": {"id": 12, "active": true, "kind": "human"}}
   {"activate_user": {"user": 12}}
   {"deactivate_user": {"user": 12}}
@@ -54,9 +56,8 @@ pub(crate) fn run(
     let mut lines = Lines::new(file.open(console)?);
     let store = store.open()?;
     let (mut applied, mut last) = (0, 0);
-    while let Some(line) = lines
-        .next()
-        .map_err(|error| file.unreadable(&error).with_hint(last_of(last, "applied")))?
+    while let Some(line) =
+        lines.next().map_err(|error| file.unreadable(&error).with_hint(last_of(last, "applied")))?
     {
         apply(&store, &line).map_err(|failure| failure.with_hint(last_of(last, "applied")))?;
         last = line.number;

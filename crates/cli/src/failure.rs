@@ -26,19 +26,12 @@ impl Failure {
     }
 
     fn new(status: u8, message: String) -> Self {
-        Self {
-            status,
-            message: Some(message),
-            hint: None,
-        }
+        Self { status, message: Some(message), hint: None }
     }
 
     /// Adds what to do about it.
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// Says that the output broke off before the command was through.
@@ -79,11 +72,7 @@ impl From<StoreError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == ErrorKind::BrokenPipe {
-            Self {
-                status: 0,
-                message: None,
-                hint: None,
-            }
+            Self { status: 0, message: None, hint: None }
         } else {
             Self::input(format_args!("cannot write to standard output: {error}"))
         }

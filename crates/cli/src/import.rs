@@ -1,55 +1,87 @@
-//! `import`: replaces the store's content by a document.
+//! `import`: fills the store from a document.
 
 use std::fmt;
 use std::io::BufReader;
 
-use crm_chat_domain::{LoadError, Snapshot};
+use clap::Args;
+use crm_chat_domain::Snapshot;
+use crm_chat_domain::snapshot::LoadError;
+use crm_chat_sqlite::StoreCounts;
 use futures_lite::future::block_on;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use crate::args::source;
 use crate::console::{Console, count, tame};
 use crate::failure::Failure;
+use crate::sample;
 use crate::source::Source;
 use crate::store_url::StoreUrl;
 
-pub(crate) const HELP: &str = r#"The document, in which every list may be missing:
-  {
-    "messenger_installed": true,
-    "users":    [{"id": 12, "active": true, "kind": "human"}],
-    "chats":    [{"id": 8773, "owner": 7, "members": [7, 12]}],
-    "links":    [{"entity": {"type": "deal", "id": 288}, "chat": 8773}],
-    "access":   [{"user": 1, "entity": {"type": "deal", "id": 288}}],
-    "removers": [{"user": 1, "chat": 8773}],
-    "removals": [{"chat": 8773, "user": 9, "actor": 1,
-                  "entity": {"type": "deal", "id": 288}, "new_owner": null,
-                  "recorded_at": "2026-11-22T09:12:41Z"}]
-  }
+pub(crate) const HELP: &str = concat!(
+    r#"The document, in which every list may be missing; this one is the sample:
 
-A kind of user is `human` (if left out), `bot` or `external`. Members stand in
-joining order, links and removals oldest first. `access` says who has access to
-which entity (rule 7), `removers` who may remove users from which chat (rule
+"#,
+    include_str!("sample.json"),
+    r#"
+A document may have two more keys, which `export` prints too:
+  "messenger_installed": true
+  "removals": [{"chat": 8773, "user": 9, "actor": 1,
+                "entity": {"type": "deal", "id": 288}, "new_owner": null,
+                "recorded_at": "2026-11-22T09:12:41Z"}]
+
+A kind of user is `human` (if left out), `bot` or `external`. Members are listed
+in joining order, links and removals oldest first. `access` lists who has access
+to which entity (rule 7), `removers` who may remove users from which chat (rule
 10). A document that breaks the rules is refused whole, and the place is named;
-the store then keeps what it held."#;
+the store then keeps what it held. The log begins a new epoch: see
+`crm-chat log --help`."#
+);
 
-pub(crate) fn run(
-    store: &StoreUrl,
-    file: &Source,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    let snapshot = read(file, console)?;
-    // Before the store is opened: a document that breaks the rules must not create one.
-    snapshot
-        .validate()
-        .map_err(|error| refused(file, &error.to_string()))?;
-    let summary = summary(&snapshot);
-    match block_on(store.open_or_create()?.load(snapshot)) {
-        Ok(()) => {
-            console.note(format_args!("imported {summary} into {store}"));
-            Ok(())
+#[derive(Args)]
+pub(crate) struct Import {
+    /// The document; `-` is standard input
+    #[arg(default_value = "-", value_parser = source())]
+    file: Source,
+    /// Imports the sample document
+    #[arg(long, conflicts_with = "file")]
+    sample: bool,
+    /// Deletes what the store holds, its log too; without this, only an empty store is imported into
+    #[arg(long)]
+    replace: bool,
+}
+
+impl Import {
+    pub(crate) fn run(&self, store: &StoreUrl, console: &mut Console<'_>) -> Result<(), Failure> {
+        let snapshot = if self.sample {
+            sample::snapshot()
+        } else {
+            let snapshot = read(&self.file, console)?;
+            // Before the store is opened: a document that breaks the rules must not create one.
+            snapshot.validate().map_err(|error| refused(&self.file, &error.to_string()))?;
+            snapshot
+        };
+        let imported = Contents::from(&snapshot);
+        let opened = store.open_or_create()?;
+        let counts = block_on(opened.counts())?;
+        let replaced = (!counts.is_empty()).then(|| Contents::from(counts));
+        if let (Some(contents), false) = (&replaced, self.replace) {
+            return Err(Failure::refused(format_args!(
+                "{store} is not empty: it holds {contents}"
+            ))
+            .with_hint("`--replace` deletes them all; `crm-chat backup FILE` keeps a copy"));
         }
-        Err(LoadError::Invalid(error)) => Err(refused(file, &error.to_string())),
-        Err(LoadError::Store(error)) => Err(error.into()),
+        match block_on(opened.load(snapshot)) {
+            Ok(()) => {
+                console.note(format_args!("imported {imported} into {store}"));
+                if let Some(contents) = replaced {
+                    console.note(format_args!("replaced {contents}"));
+                }
+                Ok(())
+            }
+            Err(LoadError::Invalid(error)) => Err(refused(&self.file, &error.to_string())),
+            Err(LoadError::Store(error)) => Err(error.into()),
+        }
     }
 }
 
@@ -105,14 +137,49 @@ fn refused(file: &Source, problem: &str) -> Failure {
     )
 }
 
-fn summary(snapshot: &Snapshot) -> String {
-    let members: usize = snapshot.chats.iter().map(|chat| chat.members.len()).sum();
-    format!(
-        "{}, {} with {}, {} and {}",
-        count(snapshot.users.len(), "user"),
-        count(snapshot.chats.len(), "chat"),
-        count(members, "member"),
-        count(snapshot.links.len(), "link"),
-        count(snapshot.removals.len(), "log record"),
-    )
+/// The size of a document or a store.
+struct Contents {
+    users: u64,
+    chats: u64,
+    members: u64,
+    links: u64,
+    removals: u64,
+}
+
+impl From<&Snapshot> for Contents {
+    fn from(snapshot: &Snapshot) -> Self {
+        Self {
+            users: snapshot.users.len() as u64,
+            chats: snapshot.chats.len() as u64,
+            members: snapshot.chats.iter().map(|chat| chat.members.len() as u64).sum(),
+            links: snapshot.links.len() as u64,
+            removals: snapshot.removals.len() as u64,
+        }
+    }
+}
+
+impl From<StoreCounts> for Contents {
+    fn from(counts: StoreCounts) -> Self {
+        Self {
+            users: counts.users,
+            chats: counts.chats,
+            members: counts.members,
+            links: counts.links,
+            removals: counts.removals,
+        }
+    }
+}
+
+impl fmt::Display for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}, {} with {}, {} and {}",
+            count(self.users, "user"),
+            count(self.chats, "chat"),
+            count(self.members, "member"),
+            count(self.links, "link"),
+            count(self.removals, "log record"),
+        )
+    }
 }

@@ -27,12 +27,7 @@ pub(crate) struct Line<'a> {
 
 impl<R: Read> Lines<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self {
-            input: BufReader::new(input),
-            buffer: Vec::new(),
-            number: 0,
-            bytes: 0,
-        }
+        Self { input: BufReader::new(input), buffer: Vec::new(), number: 0, bytes: 0 }
     }
 
     /// Reads the next line that is not blank. Of a line that is too long, the rest is skipped.
@@ -49,11 +44,7 @@ impl<R: Read> Lines<R> {
                 } else {
                     Err(format!("it is longer than {LONGEST} bytes"))
                 };
-                return Ok(Some(Line {
-                    number: self.number,
-                    end: self.bytes,
-                    text,
-                }));
+                return Ok(Some(Line { number: self.number, end: self.bytes, text }));
             }
         }
     }
@@ -64,11 +55,7 @@ impl<R: Read> Lines<R> {
         let mut bounded = (&mut self.input).take(LONGEST as u64 + 1);
         let read = bounded.read_until(b'\n', &mut self.buffer)?;
         let whole = read <= LONGEST || self.buffer.ends_with(b"\n");
-        let skipped = if whole {
-            0
-        } else {
-            self.input.skip_until(b'\n')?
-        };
+        let skipped = if whole { 0 } else { self.input.skip_until(b'\n')? };
         self.bytes += (read + skipped) as u64;
         Ok(whole)
     }

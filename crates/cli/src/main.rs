@@ -6,6 +6,7 @@
 
 mod apply;
 mod args;
+mod backup;
 mod console;
 mod credentials;
 mod demo;
@@ -16,8 +17,10 @@ mod failure;
 mod import;
 mod lines;
 mod log;
+mod logging;
 mod remove;
 mod reply;
+mod sample;
 mod serve;
 mod source;
 mod store_url;
@@ -34,10 +37,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = BufWriter::new(io::stdout());
     let mut err = io::stderr();
-    let mut console = Console {
-        out: &mut out,
-        err: &mut err,
-    };
+    let mut console = Console { out: &mut out, err: &mut err };
     let result = run(&cli, &mut console);
     let flushed = console.out.flush().map_err(Failure::from);
     match result.and(flushed) {
@@ -57,15 +57,16 @@ fn run(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
     let store = &cli.store;
     match &cli.command {
         Command::Demo => demo::run(console),
-        Command::Import { file } => import::run(store, file, console),
+        Command::Import(args) => args.run(store, console),
         Command::Export => export::run(store, console),
         Command::Edit { file } => edit::run(store, file, console),
         Command::Remove(args) => remove::run(store, args, console),
         Command::Explain(args) => explain::run(store, args, console),
         Command::Apply { file } => apply::run(store, file, console),
-        Command::Log { after } => log::run(store, *after, console),
+        Command::Log(args) => args.run(store, console),
+        Command::Backup(args) => args.run(store, console),
         Command::Serve(args) => args.run(store, console),
-        Command::Webhook(webhook) => webhook.run(console),
-        Command::Token(token) => token.run(console),
+        Command::Webhook(webhook) => webhook.run(store, console),
+        Command::Token(token) => token.run(store, console),
     }
 }

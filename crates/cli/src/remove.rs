@@ -31,9 +31,8 @@ pub(crate) fn run(store: &StoreUrl, ask: &Ask, console: &mut Console<'_>) -> Res
     match outcome {
         Outcome::Removed(_) => {}
         Outcome::NoChat => console.note("the entity has no chat; nothing was changed"),
-        Outcome::AlreadyAbsent { chat } => console.note(format_args!(
-            "the user was not a member of chat {chat}; nothing was changed"
-        )),
+        Outcome::AlreadyAbsent { chat } => console
+            .note(format_args!("the user was not a member of chat {chat}; nothing was changed")),
     }
     Ok(())
 }

@@ -12,28 +12,20 @@ pub(crate) enum Reply {
     /// A rule said no.
     Refused(Refusal),
     /// The request could not be read.
-    Invalid {
-        error: &'static str,
-        error_description: String,
-    },
+    Invalid { error: &'static str, error_description: String },
 }
 
 impl Reply {
     /// Answers what is no request.
     pub(crate) fn invalid(error_description: String) -> Self {
-        Self::Invalid {
-            error: "INVALID_REQUEST",
-            error_description,
-        }
+        Self::Invalid { error: "INVALID_REQUEST", error_description }
     }
 }
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Self {
         match answer {
-            Ok(outcome) => Self::Done {
-                result: outcome.result(),
-            },
+            Ok(outcome) => Self::Done { result: outcome.result() },
             Err(refusal) => Self::Refused(refusal),
         }
     }

@@ -51,11 +51,7 @@ impl Source {
 
 impl From<OsString> for Source {
     fn from(file: OsString) -> Self {
-        if file == "-" {
-            Self::Stdin
-        } else {
-            Self::File(file.into())
-        }
+        if file == "-" { Self::Stdin } else { Self::File(file.into()) }
     }
 }
 

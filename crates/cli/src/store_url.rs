@@ -1,9 +1,11 @@
 //! Where the store is.
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crm_chat_domain::{StoreError, Transaction, UserId, Work, transact_read};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
@@ -21,9 +23,15 @@ impl StoreUrl {
         Self { path }
     }
 
+    /// Reports whether the file's mode lets other users read, lock or change the store.
+    pub(crate) fn is_open_to_others(&self) -> bool {
+        let metadata = self.path.metadata();
+        metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+    }
+
     /// Opens the store, which must exist.
     pub(crate) fn open(&self) -> Result<Sqlite, Failure> {
-        block_on(Sqlite::options().create(false).open(&self.path)).map_err(|error| {
+        self.try_open().map_err(|error| {
             let failure = Failure::from(error);
             if self.path.exists() {
                 failure
@@ -33,6 +41,15 @@ impl StoreUrl {
                 )
             }
         })
+    }
+
+    fn try_open(&self) -> Result<Sqlite, StoreError> {
+        block_on(Sqlite::options().create(false).open(&self.path))
+    }
+
+    /// Asks the store, which is not created, whether a user is active.
+    pub(crate) fn is_active(&self, user: UserId) -> Result<bool, StoreError> {
+        block_on(transact_read(&self.try_open()?, &IsActive(user)))
     }
 
     /// Opens the store; creates it if there is none.
@@ -46,6 +63,16 @@ impl StoreUrl {
                 _ => failure,
             }
         })
+    }
+}
+
+struct IsActive(UserId);
+
+impl<T: Transaction> Work<T> for IsActive {
+    type Output = bool;
+
+    async fn run(&self, tx: &mut T) -> Result<bool, StoreError> {
+        tx.is_active(self.0).await
     }
 }
 

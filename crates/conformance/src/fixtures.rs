@@ -1,8 +1,8 @@
 //! The small world of most cases, and short constructors.
 
+use crm_chat_domain::snapshot::{Chat, User};
 use crm_chat_domain::{
-    Change, Chat, ChatId, Edit, Entity, OwnerChange, Removal, RemovalRecord, Request, Snapshot,
-    User, UserId,
+    Change, ChatId, Edit, Entity, OwnerChange, Removal, RemovalRecord, Request, Snapshot, UserId,
 };
 
 /// The world of [`office`] as JSON, for reference while reading a case.

@@ -8,7 +8,8 @@
 //!
 //! ```
 //! use crm_chat_conformance::model::Model;
-//! use crm_chat_domain::{Chat, Entity, Outcome, Removal, Snapshot, UserId};
+//! use crm_chat_domain::snapshot::Chat;
+//! use crm_chat_domain::{Entity, Outcome, Removal, Snapshot, UserId};
 //!
 //! let mut model = Model::new(serde_json::from_str(
 //!     r#"{
@@ -30,9 +31,9 @@
 
 use std::fmt;
 
+use crm_chat_domain::snapshot::EditRejection;
 use crm_chat_domain::{
-    Answer, Change, Edit, EditRejection, Outcome, Refusal, Removal, RemovalRecord, Request, Rule,
-    Snapshot, UserId,
+    Answer, Change, Edit, Outcome, Refusal, Removal, RemovalRecord, Request, Rule, Snapshot, UserId,
 };
 
 mod difference;

@@ -1,19 +1,66 @@
-//! Four ports by four things.
+//! A transaction composed of four separate port implementations.
 
 use crate::{
     Change, ChatId, ChatRepo, CrmRepo, Entity, Permissions, Removal, Role, StoreError, UnitOfWork,
     UserId, UserRepo,
 };
 
-/// One transaction made of four things, each of which implements one port: own tables, a permission service over HTTP.
+/// A transaction composed of four values, each of which implements one port.
 ///
-/// `chats` is also the unit of work: it is told what is about to be asked, committed and rolled back. **Only `chats` is
-/// atomic, then.** What the other three answer may be stale by the time of the commit: a right that is revoked, a link
-/// that is removed or a user who is deactivated while the removal runs may go unseen. Give all four to one database
-/// where that matters.
+/// Use it if your data is spread over several systems, such as tables of your own and a permission
+/// service over HTTP.
 ///
-/// `chats` answers for the [successor](ChatRepo::successor) too, which joins members and users: where the users live
-/// elsewhere, it needs its own way to them.
+/// `chats` is also the unit of work: it receives the prefetch, the commit and the rollback. **Only
+/// `chats` is atomic in that case.** The answers of the other three may be stale by the time of the
+/// commit: if a right is revoked, a link is deleted or a user is deactivated while the removal
+/// runs, the removal may not see it. Keep all four in one database where that matters.
+///
+/// `chats` also answers for the [successor](ChatRepo::successor), which joins members with users.
+/// If the users are kept elsewhere, `chats` needs access to them.
+///
+/// ```
+/// use crm_chat_domain::{ChatId, Composed, Entity, Permissions, Store, StoreError, UserId};
+/// use crm_chat_memory::{Memory, MemoryTransaction};
+///
+/// /// Grants every right to the administrators, and none to others.
+/// #[derive(Clone)]
+/// struct Admins(Vec<UserId>);
+///
+/// impl Permissions for Admins {
+///     async fn has_access(&mut self, actor: UserId, _: Entity) -> Result<bool, StoreError> {
+///         Ok(self.0.contains(&actor))
+///     }
+///
+///     async fn may_remove(
+///         &mut self,
+///         actor: UserId,
+///         _: ChatId,
+///         _: Entity,
+///     ) -> Result<bool, StoreError> {
+///         Ok(self.0.contains(&actor))
+///     }
+/// }
+///
+/// struct App {
+///     chats: Memory,
+///     crm: Memory,
+///     users: Memory,
+///     admins: Admins,
+/// }
+///
+/// impl Store for App {
+///     type Tx = Composed<MemoryTransaction, MemoryTransaction, MemoryTransaction, Admins>;
+///
+///     async fn begin(&self) -> Result<Self::Tx, StoreError> {
+///         Ok(Composed {
+///             chats: self.chats.begin().await?,
+///             crm: self.crm.begin().await?,
+///             users: self.users.begin().await?,
+///             permissions: self.admins.clone(),
+///         })
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Composed<C, R, U, P> {
     /// Chats and members, and the unit of work.
@@ -33,8 +80,8 @@ where
     U: Send,
     P: Send,
 {
-    async fn announce(&mut self, actor: UserId, removal: &Removal) {
-        self.chats.announce(actor, removal).await;
+    async fn prefetch(&mut self, actor: UserId, removal: &Removal) {
+        self.chats.prefetch(actor, removal).await;
     }
 
     async fn commit(self) -> Result<(), StoreError> {

@@ -1,14 +1,21 @@
-//! CRM entities.
+//! The CRM entities whose chats a removal concerns.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{EntityId, InvalidId};
+use crate::{EntityId, InvalidIdError};
 
-/// What a CRM entity is.
+/// The kind of a CRM entity.
 ///
-/// Exhaustive: an embedder that maps kinds to its own tables should stop compiling when one is added. The order is the
-/// one in which a dump sorts.
+/// Exhaustive: an embedder that maps kinds to tables of its own should stop compiling when a kind
+/// is added. Kinds are ordered as a [sorted](crate::Snapshot::sort) dump lists them.
+///
+/// ```
+/// use crm_chat_domain::EntityKind;
+///
+/// assert_eq!("Deal".parse(), Ok(EntityKind::Deal)); // in any letter case
+/// assert_eq!(EntityKind::Deal.to_string(), "deal");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -24,7 +31,7 @@ pub enum EntityKind {
 }
 
 impl EntityKind {
-    /// All kinds, in their order.
+    /// All kinds, in ascending order.
     pub const ALL: [Self; 4] = [Self::Lead, Self::Deal, Self::Company, Self::Contact];
 
     /// Returns the kind's name on the wire, in lower case.
@@ -45,71 +52,76 @@ impl fmt::Display for EntityKind {
     }
 }
 
-/// Says that a text names no [`EntityKind`].
+/// The error returned when a text is not the name of an [`EntityKind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a kind of entity must be one of `lead`, `deal`, `company`, `contact`")]
-pub struct UnknownEntityKind;
+pub struct ParseEntityKindError;
 
-/// Reads a kind in any letter case. Nothing is trimmed.
+/// Parses the name of a kind in any letter case. White space is not trimmed.
 impl FromStr for EntityKind {
-    type Err = UnknownEntityKind;
+    type Err = ParseEntityKindError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownEntityKind> {
+    fn from_str(text: &str) -> Result<Self, ParseEntityKindError> {
         Self::ALL
             .into_iter()
             .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
-            .ok_or(UnknownEntityKind)
+            .ok_or(ParseEntityKindError)
     }
 }
 
-/// A CRM entity: a kind and an id.
+/// A CRM entity: a kind and an id, displayed and parsed as `deal:288`.
 ///
-/// It is displayed as `deal:288`.
+/// ```
+/// use crm_chat_domain::{Entity, EntityKind};
+///
+/// let entity: Entity = "deal:288".parse()?;
+/// assert_eq!(entity.kind, EntityKind::Deal);
+/// assert_eq!(entity, Entity::new(EntityKind::Deal, 288)?);
+/// assert_eq!(entity.to_string(), "deal:288");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Entity {
-    /// What the entity is.
+    /// The kind: lead, deal, company or contact.
     #[cfg_attr(feature = "serde", serde(rename = "type"))]
     pub kind: EntityKind,
-    /// Which of that kind.
+    /// The id, unique among the entities of this kind.
     pub id: EntityId,
 }
 
 impl Entity {
-    /// Names an entity by a kind and a number.
+    /// Returns the entity of a kind that has this number as its id.
     ///
     /// # Errors
-    /// [`InvalidId`] if the number is not from 1 to 9223372036854775807.
-    pub fn new(kind: EntityKind, id: i64) -> Result<Self, InvalidId> {
+    /// [`InvalidIdError`] if the number is not from 1 to 9223372036854775807.
+    pub fn new(kind: EntityKind, id: i64) -> Result<Self, InvalidIdError> {
         EntityId::try_from(id).map(|id| Self { kind, id })
     }
 }
 
-/// Says that a text names no [`Entity`].
+/// The error returned when a text is not written as an [`Entity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidEntity {
-    /// There is no `:`.
+pub enum ParseEntityError {
+    /// The text has no `:`.
     #[error("an entity must be written as `KIND:ID`, such as `deal:288`")]
     NoColon,
-    /// The part before the first `:` is no kind.
+    /// The part before the first `:` is not a kind.
     #[error(transparent)]
-    Kind(#[from] UnknownEntityKind),
-    /// The part after the first `:` is no id.
+    Kind(#[from] ParseEntityKindError),
+    /// The part after the first `:` is not an id.
     #[error(transparent)]
-    Id(#[from] InvalidId),
+    Id(#[from] InvalidIdError),
 }
 
-/// Reads `KIND:ID`: a kind in any letter case, and an id as [`EntityId`] reads it.
+/// Parses `KIND:ID`: a kind in any letter case, and an id in the form that [`EntityId`] parses.
 impl FromStr for Entity {
-    type Err = InvalidEntity;
+    type Err = ParseEntityError;
 
-    fn from_str(text: &str) -> Result<Self, InvalidEntity> {
-        let (kind, id) = text.split_once(':').ok_or(InvalidEntity::NoColon)?;
-        Ok(Self {
-            kind: kind.parse()?,
-            id: id.parse()?,
-        })
+    fn from_str(text: &str) -> Result<Self, ParseEntityError> {
+        let (kind, id) = text.split_once(':').ok_or(ParseEntityError::NoColon)?;
+        Ok(Self { kind: kind.parse()?, id: id.parse()? })
     }
 }
 

@@ -1,19 +1,28 @@
-//! One newtype for each kind of id.
+//! The ids of users, chats and entities, each a type of its own.
 
 use std::fmt;
 use std::num::NonZeroI64;
 use std::str::FromStr;
 
-/// Says that a value is no id.
+/// The error returned when a value is not a valid id.
 ///
-/// An id is a whole number from 1 to 9223372036854775807.
+/// An id is a whole number from 1 to 9223372036854775807. The message says so, and does not repeat
+/// the value, which may be as long as a request.
+///
+/// ```
+/// use crm_chat_domain::{InvalidIdError, UserId};
+///
+/// assert_eq!("12abc".parse::<UserId>(), Err(InvalidIdError));
+/// assert_eq!(UserId::try_from(0), Err(InvalidIdError));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an id must be a whole number from 1 to {}", i64::MAX)]
-pub struct InvalidId;
+pub struct InvalidIdError;
 
-/// Reads the id that a text writes: ASCII digits, leading zeros allowed, with space, tab, CR and LF around them.
+/// Parses ASCII digits, with leading zeros, and with space, tab, CR and LF around them.
 fn parse(text: &str) -> Option<NonZeroI64> {
     let digits = text.trim_matches([' ', '\t', '\r', '\n']);
+    // `str::parse` would accept a sign too.
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -24,8 +33,8 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// A whole number from 1 to 9223372036854775807. It fits a signed 64-bit column, and an `Option` of it
-        /// is no larger than the id.
+        /// A whole number from 1 to 9223372036854775807. It fits a signed 64-bit column, and an
+        /// `Option` of it takes no more space than the id.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(NonZeroI64);
 
@@ -36,7 +45,7 @@ macro_rules! id {
             /// The largest id, 9223372036854775807.
             pub const MAX: Self = Self(NonZeroI64::MAX);
 
-            /// Makes an id of a number from 1 to 9223372036854775807; `None` for any other.
+            /// Returns the id of this number, or `None` if it is less than 1.
             #[must_use]
             pub const fn new(value: i64) -> Option<Self> {
                 match NonZeroI64::new(value) {
@@ -45,7 +54,7 @@ macro_rules! id {
                 }
             }
 
-            /// Returns the number, from 1 to 9223372036854775807.
+            /// Returns the id as a number from 1 to 9223372036854775807.
             #[must_use]
             pub const fn get(self) -> i64 {
                 self.0.get()
@@ -53,27 +62,27 @@ macro_rules! id {
         }
 
         impl TryFrom<i64> for $name {
-            type Error = InvalidId;
+            type Error = InvalidIdError;
 
-            fn try_from(value: i64) -> Result<Self, InvalidId> {
-                Self::new(value).ok_or(InvalidId)
+            fn try_from(value: i64) -> Result<Self, InvalidIdError> {
+                Self::new(value).ok_or(InvalidIdError)
             }
         }
 
-        /// So that a literal can be an id: `12.try_into()`.
+        /// Converts a literal: `12.try_into()`, since an integer literal is an `i32` by default.
         impl TryFrom<i32> for $name {
-            type Error = InvalidId;
+            type Error = InvalidIdError;
 
-            fn try_from(value: i32) -> Result<Self, InvalidId> {
+            fn try_from(value: i32) -> Result<Self, InvalidIdError> {
                 i64::from(value).try_into()
             }
         }
 
         impl TryFrom<u64> for $name {
-            type Error = InvalidId;
+            type Error = InvalidIdError;
 
-            fn try_from(value: u64) -> Result<Self, InvalidId> {
-                i64::try_from(value).map_err(|_| InvalidId)?.try_into()
+            fn try_from(value: u64) -> Result<Self, InvalidIdError> {
+                i64::try_from(value).map_err(|_| InvalidIdError)?.try_into()
             }
         }
 
@@ -83,12 +92,13 @@ macro_rules! id {
             }
         }
 
-        /// Reads ASCII decimal digits. Leading zeros are allowed, and space, tab, CR and LF around the digits.
+        /// Parses ASCII decimal digits. Leading zeros are allowed, and space, tab, CR and LF
+        /// around the digits.
         impl FromStr for $name {
-            type Err = InvalidId;
+            type Err = InvalidIdError;
 
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                parse(text).map(Self).ok_or(InvalidId)
+            fn from_str(text: &str) -> Result<Self, InvalidIdError> {
+                parse(text).map(Self).ok_or(InvalidIdError)
             }
         }
 
@@ -111,7 +121,8 @@ macro_rules! id {
             }
         }
 
-        /// Reads an integer; a string of digits is no id here.
+        /// Deserializes an integer. A string of digits is rejected: only [`Input`](crate::Input)
+        /// accepts both, as the wire does.
         #[cfg(feature = "serde")]
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -122,13 +133,13 @@ macro_rules! id {
 }
 
 id! {
-    /// Identifies a user or a bot.
+    /// The id of a user or a bot.
     UserId
 }
 id! {
-    /// Identifies a chat.
+    /// The id of a chat.
     ///
-    /// A chat's id cannot stand where a user's belongs:
+    /// The id of a chat cannot be passed as the id of a user:
     ///
     /// ```compile_fail,E0308
     /// # use crm_chat_domain::{ChatId, Entity, Removal};
@@ -139,7 +150,7 @@ id! {
     ChatId
 }
 id! {
-    /// Identifies a CRM entity among those of its [kind](crate::EntityKind).
+    /// The id of a CRM entity, unique among the entities of its [kind](crate::EntityKind).
     EntityId
 }
 
@@ -150,9 +161,10 @@ mod de {
 
     use serde::de::{Error, Unexpected, Visitor};
 
-    /// Reads an integer, and says of anything else what an id must be.
+    /// Accepts an integer. The error for anything else describes an id.
     pub(super) struct Id;
 
+    // A visitor instead of `i64::deserialize`, so that every error says what an id is.
     impl Visitor<'_> for Id {
         type Value = NonZeroI64;
 

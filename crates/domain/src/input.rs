@@ -1,9 +1,10 @@
-//! Untrusted values.
+//! Untrusted values of a request.
 
-/// One untrusted value of a request, as it came over the wire.
+/// An untrusted value of a request, as received.
 ///
-/// It keeps what the rules distinguish and nothing else, so it can be made of JSON (with the feature `serde`, from any
-/// self-describing format), of a form field or of a command-line argument:
+/// It keeps only the distinctions that the rules make. It can therefore be made from JSON (with the
+/// feature `serde`, from any self-describing format), from a form field or from a command-line
+/// argument:
 ///
 /// ```
 /// use crm_chat_domain::{Input, UserId};
@@ -18,18 +19,20 @@ pub enum Input {
     /// Missing, `null`, `false`, an empty list or an empty map.
     #[default]
     Absent,
-    /// A whole number that is not negative. Zero counts as absent.
+    /// A whole number, zero or greater. Zero counts as absent.
     Number(u64),
     /// A string. `""` and `"0"` count as absent.
     Text(String),
-    /// Anything else: `true`, a negative number, a fraction, an exponent, a list or map that is not empty.
+    /// Any other value: `true`, a negative number, a number with a fraction or an exponent, a list
+    /// or map that is not empty.
     Other,
 }
 
 impl Input {
-    /// Tells whether the value counts as absent.
+    /// Returns `true` if the value counts as absent.
     ///
-    /// The original system takes as empty what PHP does; so does this: also zero, `""` and `"0"`.
+    /// The original system treats as absent every value that PHP calls empty, and so does this one:
+    /// zero, `""` and `"0"` are absent too.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         match self {
@@ -39,7 +42,8 @@ impl Input {
         }
     }
 
-    /// Returns the id that the value writes, if it does: a number, or a string as [`UserId`](crate::UserId) reads it.
+    /// Returns the value as an id, if it is a number or a string in the form that
+    /// [`UserId`](crate::UserId) parses.
     #[must_use]
     pub fn to_id<I: TryFrom<u64> + std::str::FromStr>(&self) -> Option<I> {
         match self {
@@ -62,7 +66,7 @@ impl From<i64> for Input {
     }
 }
 
-/// So that a literal can be an input: `12.into()`.
+/// Converts a literal: `12.into()`, since an integer literal is an `i32` by default.
 impl From<i32> for Input {
     fn from(value: i32) -> Self {
         i64::from(value).into()
@@ -71,11 +75,7 @@ impl From<i32> for Input {
 
 impl From<f64> for Input {
     fn from(value: f64) -> Self {
-        if value == 0.0 {
-            Self::Absent
-        } else {
-            Self::Other
-        }
+        if value == 0.0 { Self::Absent } else { Self::Other }
     }
 }
 
@@ -111,9 +111,11 @@ mod de {
 
     use super::Input;
 
-    /// The key under which `serde_json` hands over a number's text if any crate of the build switched its feature
-    /// `arbitrary_precision` on. Without this, such a build would take every number for a map, and no request would
-    /// ever name a user. Whoever writes such a map by hand has written the number.
+    /// The key under which `serde_json` passes a number as text if any crate of the build enables
+    /// its feature `arbitrary_precision`.
+    ///
+    /// Without this key, such a build would take every number for a map, and every request would be
+    /// refused. A client that sends such a map itself has sent the number.
     const NUMBER_TEXT: &str = "$serde_json::private::Number";
 
     impl<'de> Deserialize<'de> for Input {
@@ -188,6 +190,7 @@ mod de {
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Input, A::Error> {
             let mut input = Input::Absent;
+            // Read to the end even if the first element decides: a half-read list is an error.
             while list.next_element::<IgnoredAny>()?.is_some() {
                 input = Input::Other;
             }
@@ -195,6 +198,7 @@ mod de {
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Input, A::Error> {
+            // The first key decides: only a map of exactly one entry can be a number.
             let Some(key) = map.next_key::<Input>()? else {
                 return Ok(Input::Absent);
             };
@@ -213,7 +217,7 @@ mod de {
         }
     }
 
-    /// Classifies a JSON number by its text, as it would be if it came as a number.
+    /// Classifies the text of a JSON number as `visit_u64`, `visit_i64` and `visit_f64` would.
     fn number(text: &str) -> Input {
         let whole = text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {

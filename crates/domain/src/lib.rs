@@ -14,7 +14,6 @@
 )]
 
 mod composed;
-mod edit;
 mod entity;
 mod explain;
 mod id;
@@ -24,33 +23,26 @@ mod refusal;
 mod removal;
 mod remove;
 mod request;
-mod rule;
 mod rules;
-mod snapshot;
-mod store;
+pub mod snapshot;
 mod store_error;
 mod timestamp;
 mod transact;
 
 pub use composed::Composed;
-pub use edit::{Edit, EditError, EditRejection};
-pub use entity::{Entity, EntityKind, InvalidEntity, UnknownEntityKind};
+pub use entity::{Entity, EntityKind, ParseEntityError, ParseEntityKindError};
 pub use explain::{Explanation, Verdict, explain};
-pub use id::{ChatId, EntityId, InvalidId, UserId};
+pub use id::{ChatId, EntityId, InvalidIdError, UserId};
 pub use input::Input;
-pub use ports::{ChatRepo, CrmRepo, Permissions, Role, UserRepo};
+pub use ports::{ChatRepo, CrmRepo, Permissions, Role, Store, Transaction, UnitOfWork, UserRepo};
 pub use refusal::{Argument, Refusal};
 pub use removal::{Change, IfAbsent, Outcome, OwnerChange, Removal};
 pub use remove::{Answer, RemoveError, remove_in, remove_user, remove_users};
 pub use request::Request;
-pub use rule::Rule;
-pub use snapshot::{
-    Access, Chat, Link, LoadError, LogEntry, RemovalRecord, Remover, Snapshot, SnapshotError, User,
-    UserKind,
-};
-pub use store::{Store, Transaction, UnitOfWork};
+pub use rules::Rule;
+pub use snapshot::{Edit, LogEntry, RemovalRecord, Snapshot};
 pub use store_error::{StoreError, StoreErrorKind};
-pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use timestamp::{InvalidTimestampError, Timestamp};
 pub use transact::{Work, transact, transact_read};
 
 /// The pages of the repository whose examples must compile.

@@ -1,29 +1,44 @@
-//! Refusals: the rules said no.
+//! Refusals, the answers of rules that fail.
 
 use std::fmt;
 
 use crate::{ChatId, Entity, Rule, UserId};
 
-/// A rule said no: an ordinary answer, with a code. Nothing was changed.
+/// The refusal of a removal by a rule: an ordinary answer with a code. Nothing was changed.
 ///
-/// It is displayed as a description fit for a person, which names the ids concerned. With the feature `serde` it is
-/// written as the object of the wire: `error` (the code), `error_description`, and `argument` where there is one.
+/// It is displayed as a description for people, which names the ids concerned. With the feature
+/// `serde` it is serialized as the object of the wire: `error` (the code), `error_description`, and
+/// `argument` where there is one.
 ///
 /// Exhaustive on purpose: an embedder that maps refusals should stop compiling when one is added.
+///
+/// ```
+/// use crm_chat_domain::{Refusal, Rule};
+///
+/// let refusal = Refusal::NotAMember { user: 12.try_into()?, chat: 8773.try_into()? };
+/// assert_eq!(refusal.rule(), Rule::Member);
+/// assert_eq!((refusal.code(), refusal.status()), ("WRONG_REQUEST", 400));
+/// assert_eq!(refusal.to_string(), "user 12 is not a member of chat 8773");
+/// assert_eq!(
+///     serde_json::to_value(refusal).unwrap(),
+///     serde_json::json!({
+///         "error": "WRONG_REQUEST",
+///         "error_description": "user 12 is not a member of chat 8773",
+///     }),
+/// );
+/// # Ok::<(), crm_chat_domain::InvalidIdError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
-    /// Rule 1: `USER_ID` is absent or no id.
-    #[error(
-        "the user is not specified: `USER_ID` must be a whole number from 1 to {}",
-        i64::MAX
-    )]
+    /// Rule 1: `USER_ID` is absent or not an id.
+    #[error("the user is not specified: `USER_ID` must be a whole number from 1 to {}", i64::MAX)]
     EmptyUser,
     /// Rule 2: `CRM_ENTITY_TYPE` or `CRM_ENTITY` is absent.
     #[error(
         "the CRM entity is not specified: `CRM_ENTITY_TYPE` and `CRM_ENTITY` are both required"
     )]
     EmptyCrmData,
-    /// Rules 3 and 4: an argument is present, but no id.
+    /// Rules 3 and 4: an argument is present but not an id.
     #[error("`{0}` must be a whole number from 1 to {max}", max = i64::MAX)]
     InvalidArgument(Argument),
     /// Rule 5: `CRM_ENTITY_TYPE` names none of the four kinds.
@@ -35,7 +50,7 @@ pub enum Refusal {
     /// Rule 7: the actor has no access to the entity.
     #[error("user {actor} has no access to {entity}")]
     AccessDenied {
-        /// On whose behalf the removal was asked.
+        /// The user on whose behalf the removal was requested.
         actor: UserId,
         /// The entity named by the request.
         entity: Entity,
@@ -51,7 +66,7 @@ pub enum Refusal {
     /// Rule 10: the actor may not remove users from the chat.
     #[error("user {actor} may not remove users from chat {chat} of {entity}")]
     RemovalDenied {
-        /// On whose behalf the removal was asked.
+        /// The user on whose behalf the removal was requested.
         actor: UserId,
         /// The chat named by the request, else the entity's last.
         chat: ChatId,
@@ -98,7 +113,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self.rule().code() {
             Some(code) => code,
-            // Only rule 8 has no code, and it gives no refusal.
+            // Only rule 8 has no code, and no refusal names rule 8.
             None => "",
         }
     }
@@ -109,7 +124,7 @@ impl Refusal {
         self.rule().status()
     }
 
-    /// Returns the argument at fault, for `ERROR_ARGUMENT` only.
+    /// Returns the invalid argument, for `ERROR_ARGUMENT` only.
     #[must_use]
     pub const fn argument(&self) -> Option<Argument> {
         match self {
@@ -119,7 +134,7 @@ impl Refusal {
     }
 }
 
-/// The arguments that a refusal with the code `ERROR_ARGUMENT` can name.
+/// An argument that a refusal with the code `ERROR_ARGUMENT` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Argument {
     /// `CRM_ENTITY`.
@@ -145,6 +160,7 @@ impl fmt::Display for Argument {
     }
 }
 
+// By hand, because the object of the wire consists of what the methods return, not of the fields.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Refusal {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

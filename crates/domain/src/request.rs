@@ -1,13 +1,14 @@
-//! The request as it came in, before the rules look at it.
+//! Untrusted requests, before the rules check them.
 
 use crate::rules::request as rules;
 use crate::{IfAbsent, Input, Refusal, Removal};
 
-/// An untrusted request to remove a user from a chat: the parameters of the method, whatever they hold.
+/// An untrusted request to remove a user from a chat: the parameters of the method, valid or not.
 ///
-/// With the feature `serde` it is read from a map whose keys are the wire's: `CRM_ENTITY_TYPE`, `CRM_ENTITY`,
-/// `USER_ID`, `CHAT_ID`. Other keys are ignored; of a key given twice the last counts. The option `if_absent` is the
-/// caller's own and never read from the wire.
+/// With the feature `serde` it is deserialized from a map with the keys of the wire:
+/// `CRM_ENTITY_TYPE`, `CRM_ENTITY`, `USER_ID`, `CHAT_ID`. Other keys are ignored. If a key occurs
+/// twice, the last value wins. The option `if_absent` belongs to the caller and is never read from
+/// the wire.
 ///
 /// ```
 /// use crm_chat_domain::{Refusal, Request};
@@ -19,13 +20,16 @@ use crate::{IfAbsent, Input, Refusal, Removal};
 ///     ..Request::default()
 /// };
 /// assert_eq!(request.parse(), Err(Refusal::EmptyUser));
+///
+/// let json = r#"{"CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": "288", "USER_ID": 12, "AUTH": "…"}"#;
+/// let request: Request = serde_json::from_str(json).unwrap();
+/// let removal = request.parse().unwrap();
+/// assert_eq!(removal.entity.to_string(), "deal:288");
+/// assert_eq!(removal.chat, None); // from the deal's last chat
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(from = "std::collections::BTreeMap<String, Input>")
-)]
+#[cfg_attr(feature = "serde", serde(from = "std::collections::BTreeMap<String, Input>"))]
 pub struct Request {
     /// `CRM_ENTITY_TYPE`: the kind of the entity.
     pub crm_entity_type: Input,
@@ -35,7 +39,7 @@ pub struct Request {
     pub user_id: Input,
     /// `CHAT_ID`: the chat; if absent, the entity's last chat.
     pub chat_id: Input,
-    /// What a user who is not a member of the chat means.
+    /// The effect of a user who is not a member of the chat.
     pub if_absent: IfAbsent,
 }
 
@@ -46,21 +50,17 @@ impl Request {
     /// The refusal of the first rule that fails: [`Refusal::EmptyUser`], [`Refusal::EmptyCrmData`],
     /// [`Refusal::InvalidArgument`] or [`Refusal::UnknownEntityKind`].
     pub fn parse(&self) -> Result<Removal, Refusal> {
+        // The published order: the kind comes last although it is cheap to check.
         let user = rules::user_id(self)?;
         rules::crm_data(self)?;
         let id = rules::crm_entity(self)?;
         let chat = rules::chat_id(self)?;
         let kind = rules::crm_entity_type(self)?;
-        Ok(Removal {
-            entity: crate::Entity { kind, id },
-            user,
-            chat,
-            if_absent: self.if_absent,
-        })
+        Ok(Removal { entity: crate::Entity { kind, id }, user, chat, if_absent: self.if_absent })
     }
 }
 
-/// Picks the parameters of the method out of a map of any.
+/// Takes the parameters of the method from a map, and ignores all others.
 impl From<std::collections::BTreeMap<String, Input>> for Request {
     fn from(mut parameters: std::collections::BTreeMap<String, Input>) -> Self {
         let mut take = |name| parameters.remove(name).unwrap_or_default();

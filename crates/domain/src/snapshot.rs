@@ -1,40 +1,80 @@
-//! The state of a store as plain data.
+//! The state of a store as plain data, and the edits that maintain it.
+//!
+//! These types matter to backends that keep the data themselves, such as `crm-chat-sqlite`, and to
+//! their tests. An embedder whose data is in tables of its own needs none of them.
+//!
+//! A [`Snapshot`] is the whole state: the fixture of a test, or the document of an import or
+//! export. An [`Edit`] is a small change to a state, such as a user who joins a chat.
 
 use crate::{Change, ChatId, Entity, StoreError, Timestamp, UserId};
 
+mod edit;
 mod validate;
 
+pub use edit::{Edit, EditError, EditRejection};
 pub use validate::SnapshotError;
 
-/// The state of a store as plain data: the fixture of tests, and the format of import and export.
+/// The whole state of a store as plain data.
 ///
-/// With the feature `serde` it is one document; an unknown field is an error there, and every list may be missing. A
-/// backend that loads a snapshot replaces everything by it, in one transaction, after it [validated](Self::validate)
-/// it. What it dumps then is the snapshot that it loaded, [sorted](Self::sort).
+/// It is the fixture of tests, and the format of import and export. With the feature `serde` it is
+/// one document, in which every top-level field may be missing and an unknown field is an error.
+///
+/// ```json
+/// {
+///   "messenger_installed": true,
+///   "users":    [{"id": 12, "active": true, "kind": "human"}],
+///   "chats":    [{"id": 8773, "owner": 7, "members": [7, 12]}],
+///   "links":    [{"entity": {"type": "deal", "id": 288}, "chat": 8773}],
+///   "access":   [{"user": 1, "entity": {"type": "deal", "id": 288}}],
+///   "removers": [{"user": 1, "chat": 8773}],
+///   "removals": []
+/// }
+/// ```
+///
+/// A backend that loads a snapshot first [validates](Self::validate) it, and then replaces its
+/// whole state by the snapshot in one transaction. A dump right after a load equals the loaded
+/// snapshot, [sorted](Self::sort).
+///
+/// ```
+/// use crm_chat_domain::Snapshot;
+/// use crm_chat_domain::snapshot::{Chat, User, UserKind};
+///
+/// let user = 12.try_into()?;
+/// let snapshot = Snapshot {
+///     users: vec![User { id: user, active: true, kind: UserKind::Human }],
+///     chats: vec![Chat { id: 8773.try_into()?, owner: Some(user), members: vec![] }],
+///     ..Snapshot::default()
+/// };
+/// let error = snapshot.validate().unwrap_err();
+/// assert_eq!(error.to_string(), "`chats[0].owner`: user 12 is not a member of chat 8773");
+/// # Ok::<(), crm_chat_domain::InvalidIdError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, default))]
 pub struct Snapshot {
-    /// Whether the messenger is installed; true by default.
+    /// True if the messenger is installed, which is the default.
     pub messenger_installed: bool,
     /// The users, each once.
     pub users: Vec<User>,
     /// The chats, each once.
     pub chats: Vec<Chat>,
-    /// The links between entities and chats, each once, in the order in which they were made, oldest first.
+    /// The links between entities and chats, each once, in the order in which they were made,
+    /// oldest first.
     pub links: Vec<Link>,
-    /// Who has access to which entity (rule 7), each once.
-    pub access: Vec<Access>,
-    /// Who may remove users from which chat (rule 10), each once.
-    pub removers: Vec<Remover>,
-    /// The removal log, oldest first. A backend numbers it from 1.
+    /// The rights of access to entities (rule 7), each once.
+    pub access: Vec<AccessGrant>,
+    /// The rights to remove users from chats (rule 10), each once.
+    pub removers: Vec<RemovalRight>,
+    /// The removal log, oldest first. A backend numbers its records from 1 when it loads them.
     pub removals: Vec<RemovalRecord>,
 }
 
-/// A store of which nothing is known but that the messenger is installed.
+/// Returns an empty state in which the messenger is installed.
 impl Default for Snapshot {
     fn default() -> Self {
         Self {
+            // Rule 6 refuses every removal without it, so `false` would be a useless default.
             messenger_installed: true,
             users: Vec::new(),
             chats: Vec::new(),
@@ -47,9 +87,14 @@ impl Default for Snapshot {
 }
 
 impl Snapshot {
-    /// Sorts what has no order of its own as a dump does: `users` and `chats` by id, `access` by user, kind (in the
-    /// order lead, deal, company, contact) and id, `removers` by user and chat.
+    /// Sorts the lists whose order has no meaning, as a dump does.
+    ///
+    /// `users` and `chats` are sorted by id, `access` by user, kind (lead, deal, company, contact)
+    /// and id, `removers` by user and chat. The order of links, members and log records is data and
+    /// stays as it is.
     pub fn sort(&mut self) {
+        // Stable: in a snapshot that is not valid, ids may repeat, and `validate` names the first
+        // repetition.
         self.users.sort_by_key(|user| user.id);
         self.chats.sort_by_key(|chat| chat.id);
         self.access.sort_unstable();
@@ -62,26 +107,26 @@ impl Snapshot {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct User {
-    /// Who it is.
+    /// The id of the user or bot.
     pub id: UserId,
-    /// Whether the user is active (rule 11).
+    /// True if the user is active (rule 11).
     pub active: bool,
-    /// What the user is; human by default.
+    /// The kind of user; human by default.
     #[cfg_attr(feature = "serde", serde(default))]
     pub kind: UserKind,
 }
 
-/// What a user is. Only humans come to own a chat.
+/// The kind of a user. Only a human can become the owner of a chat by succession.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum UserKind {
-    /// A person of the house.
+    /// An internal user.
     #[default]
     Human,
-    /// A program.
+    /// A bot.
     Bot,
-    /// A person from outside.
+    /// An external user.
     External,
 }
 
@@ -90,17 +135,18 @@ pub enum UserKind {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Chat {
-    /// Which chat it is.
+    /// The id of the chat.
     pub id: ChatId,
     /// The member who owns the chat, if any.
     #[cfg_attr(feature = "serde", serde(default))]
     pub owner: Option<UserId>,
-    /// The members, each once, in the order in which they joined. They need not be known users.
+    /// The members, each once, in the order in which they joined. They need not be listed in
+    /// `users`.
     #[cfg_attr(feature = "serde", serde(default))]
     pub members: Vec<UserId>,
 }
 
-/// The fact that a chat belongs to an entity.
+/// A link, by which a chat belongs to an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -111,54 +157,51 @@ pub struct Link {
     pub chat: ChatId,
 }
 
-/// The fact that a user has access to an entity (rule 7).
+/// A right of access: the user may access the entity (rule 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct Access {
-    /// Who has access.
+pub struct AccessGrant {
+    /// The user who has access.
     pub user: UserId,
-    /// To what.
+    /// The entity that the user may access.
     pub entity: Entity,
 }
 
-/// The fact that a user may remove users from a chat (rule 10).
+/// A right of removal: the user may remove users from the chat (rule 10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct Remover {
-    /// Who may remove.
+pub struct RemovalRight {
+    /// The user who may remove others.
     pub user: UserId,
-    /// From which chat.
+    /// The chat from which the user may remove others.
     pub chat: ChatId,
 }
 
-/// One record of the removal log: exactly one for each change, none for anything else.
+/// A record of the removal log. Each [`Change`] is recorded exactly once; nothing else is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct RemovalRecord {
-    /// The chat that the user left. It may be gone since.
+    /// The chat that the user left. It may have been deleted since.
     pub chat: ChatId,
     /// The user who left.
     pub user: UserId,
-    /// On whose behalf.
+    /// The user on whose behalf the removal ran.
     pub actor: UserId,
     /// The entity through which the chat was reached.
     pub entity: Entity,
     /// The member to whom the ownership passed, if it did.
     #[cfg_attr(feature = "serde", serde(default))]
     pub new_owner: Option<UserId>,
-    /// When, by the backend's clock; `None` in records from elsewhere that bear no time.
-    #[cfg_attr(
-        feature = "serde",
-        serde(default, skip_serializing_if = "Option::is_none")
-    )]
+    /// The time of the change by the backend's clock. `None` for an imported record without a time.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub recorded_at: Option<Timestamp>,
 }
 
 impl RemovalRecord {
-    /// Makes the record of a change, stamped with a time.
+    /// Returns the record of a change, stamped with a time.
     #[must_use]
     pub const fn new(change: &Change, recorded_at: Option<Timestamp>) -> Self {
         Self {
@@ -172,22 +215,39 @@ impl RemovalRecord {
     }
 }
 
-/// A record of the removal log with its place in it.
+/// A record of the removal log with its sequence number.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// # let store = crm_chat_memory::Memory::new();
+/// let mut last_seen = 0;
+/// loop {
+///     let entries = store.log(last_seen, 100).await;
+///     let Some(last) = entries.last() else { break };
+///     last_seen = last.sequence;
+///     for entry in entries {
+///         println!("{}: user {} left", entry.sequence, entry.record.user);
+///     }
+/// }
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct LogEntry {
-    /// The sequence number, from 1. There may be gaps; a reader that has seen a number never later finds a record
-    /// numbered so or lower, until a snapshot is loaded.
+    /// The sequence number, from 1, with possible gaps.
+    ///
+    /// Once a reader has seen a number, no new record appears at or below it until a snapshot is
+    /// loaded. A reader can therefore follow the log by the last number that it has seen.
     pub sequence: u64,
     /// The record.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub record: RemovalRecord,
 }
 
-/// Why a snapshot was not loaded. The store holds what it held before.
+/// The error returned when a snapshot was not loaded. The store keeps its previous state.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The snapshot breaks a rule.
+    /// The snapshot is not valid.
     #[error(transparent)]
     Invalid(#[from] SnapshotError),
     /// The storage failed.

@@ -1,30 +1,37 @@
-//! Storage failures.
+//! Storage failures, one type for all backends.
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// What a storage failure means to the caller.
+/// The meaning of a storage failure for the caller.
 ///
-/// Not exhaustive: treat a kind you do not know as [`StoreErrorKind::Other`].
+/// | kind | anything kept | replayed |
+/// |---|---|---|
+/// | [`Conflict`](Self::Conflict) | no | by the core, up to seven times |
+/// | [`Unavailable`](Self::Unavailable) | no | by the caller, later |
+/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | perhaps | by the caller, if absence is accepted |
+/// | the others | no | not before an operator has intervened |
+///
+/// Not exhaustive: treat an unknown kind as [`StoreErrorKind::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The transaction was aborted because of another one. Nothing was kept, and an immediate replay is worth while:
-    /// the core does it a bounded number of times.
+    /// The transaction was aborted because of another one. Nothing was kept, and an immediate
+    /// replay is worthwhile: the core replays it a bounded number of times.
     Conflict,
-    /// The store was not reached or cannot take the change now (a wait ran out, no space left, no permission).
-    /// Nothing was kept. Not replayed by the core.
+    /// The store could not be reached or cannot take the change now (a wait timed out, no space
+    /// left, no permission). Nothing was kept. The core does not replay it.
     Unavailable,
-    /// The commit may or may not have happened. A caller who must know repeats the removal with
-    /// [`IfAbsent::Accept`](crate::IfAbsent::Accept).
+    /// The commit may or may not have happened. To reach a known state, repeat the removal
+    /// with [`IfAbsent::Accept`](crate::IfAbsent::Accept).
     OutcomeUnknown,
-    /// What is stored breaks its own rules. The error's operation or source names table and key.
+    /// The stored data is invalid. The error's operation or source names the table and the key.
     Corrupt,
-    /// The store is not one that this backend can work with, or the operation not one that it offers.
+    /// The backend cannot work with this store, or does not offer this operation.
     Unsupported,
-    /// Anything else.
+    /// Any other failure.
     Other,
 }
 
@@ -41,10 +48,10 @@ impl fmt::Display for StoreErrorKind {
     }
 }
 
-/// The storage failed: not an answer to the question, and never made of a refusal.
+/// A failure of the storage: a question was not answered, or a transaction was not begun or ended.
 ///
-/// One type for all ports. It is displayed as `cannot OPERATION: KIND`; what lies beneath is its
-/// [`source`](Error::source).
+/// It is never made from a [`Refusal`](crate::Refusal), which is an answer. All ports share this
+/// type. It is displayed as `cannot OPERATION: KIND`; the cause is its [`source`](Error::source).
 ///
 /// ```
 /// use crm_chat_domain::{StoreError, StoreErrorKind};
@@ -58,51 +65,45 @@ impl fmt::Display for StoreErrorKind {
 pub struct StoreError {
     kind: StoreErrorKind,
     operation: Cow<'static, str>,
+    // Shared rather than boxed, so that the error is `Clone`, as answers and explanations are.
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl StoreError {
-    /// Makes an error of a kind. `operation` continues the sentence "cannot …": `read the members of chat 7`.
+    /// Returns an error of a kind. `operation` completes the sentence "cannot …", for example with
+    /// `read the members of chat 7`.
     pub fn new(kind: StoreErrorKind, operation: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            operation: operation.into(),
-            source: None,
-        }
+        Self { kind, operation: operation.into(), source: None }
     }
 
-    /// Adds what lies beneath: the driver's error, or a text.
+    /// Sets the cause: the driver's error, or a text.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            source: Some(Arc::from(source.into())),
-            ..self
-        }
+        Self { source: Some(Arc::from(source.into())), ..self }
     }
 
-    /// Renames what could not be done, for a caller to whom the original name says too little.
+    /// Replaces the operation with one that says more to the caller.
     #[must_use]
     pub fn with_operation(self, operation: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            operation: operation.into(),
-            ..self
-        }
+        Self { operation: operation.into(), ..self }
     }
 
-    /// Returns what the failure means.
+    /// Returns the meaning of the failure.
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 
-    /// Returns what could not be done, such as `begin a transaction`.
+    /// Returns the operation that failed, such as `begin a transaction`.
     #[must_use]
     pub fn operation(&self) -> &str {
         &self.operation
     }
 
-    /// Returns the whole story on one line: this error and all that lies beneath, joined by `: `. For logs and
-    /// operators; it may tell a client more than it should know.
+    /// Returns this error and the whole chain of its causes on one line, joined by `: `.
+    ///
+    /// It is meant for logs and operators. Do not send it to clients: it may reveal details of the
+    /// storage.
     #[must_use]
     pub fn report(&self) -> String {
         let mut report = self.to_string();

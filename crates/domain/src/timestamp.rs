@@ -1,21 +1,22 @@
-//! Points in time, as the removal log bears them.
+//! The time of a log record.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A point in time, in nanoseconds, of the years 0000 to 9999.
+/// A point in time from the years 0000 to 9999, with a precision of one nanosecond.
 ///
-/// The core has no clock: a backend stamps a record by its own, for example by [`SystemTime::now`]. A timestamp is read
-/// from and written as RFC 3339: any offset is accepted, UTC is written, with as many digits of the second's fraction as
-/// it takes. Leap seconds are not accepted.
+/// The core has no clock: a backend stamps a record with its own, for example by
+/// [`SystemTime::now`]. A timestamp is parsed from and displayed as RFC 3339. Any offset is
+/// accepted; the output is in UTC, with as many digits of the fraction as needed. Leap seconds are
+/// rejected.
 ///
 /// ```
 /// use crm_chat_domain::Timestamp;
 ///
 /// let timestamp: Timestamp = "2026-11-22T10:12:41.50+01:00".parse()?;
 /// assert_eq!(timestamp.to_string(), "2026-11-22T09:12:41.5Z");
-/// # Ok::<(), crm_chat_domain::InvalidTimestamp>(())
+/// # Ok::<(), crm_chat_domain::InvalidTimestampError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
@@ -25,30 +26,30 @@ pub struct Timestamp {
     nanoseconds: u32,
 }
 
-/// Says that a value is no [`Timestamp`].
+/// The error returned when a value is not a valid [`Timestamp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a time must be written as in `2026-11-22T09:12:41Z` (RFC 3339) and lie in the years 0000 to 9999"
+    "a time must be written as in `2026-11-22T09:12:41Z` (RFC 3339) and lie in the years 0000 \
+     to 9999"
 )]
-pub struct InvalidTimestamp;
+pub struct InvalidTimestampError;
 
 const SECONDS_A_DAY: i64 = 86_400;
-/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
+/// The seconds from 0000-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 impl Timestamp {
-    /// Makes a timestamp of the seconds since 1970-01-01T00:00:00Z and the nanoseconds, 0 to 999,999,999, after that.
+    /// Returns the timestamp that is this many seconds, and 0 to 999,999,999 nanoseconds more,
+    /// after 1970-01-01T00:00:00Z.
     ///
     /// # Errors
-    /// [`InvalidTimestamp`] if the nanoseconds are a second or more, or the year is not from 0000 to 9999.
-    pub fn new(seconds: i64, nanoseconds: u32) -> Result<Self, InvalidTimestamp> {
+    /// [`InvalidTimestampError`] if the nanoseconds are a second or more, or if the year is not
+    /// from 0000 to 9999.
+    pub fn new(seconds: i64, nanoseconds: u32) -> Result<Self, InvalidTimestampError> {
         if SECONDS.contains(&seconds) && nanoseconds < 1_000_000_000 {
-            Ok(Self {
-                seconds,
-                nanoseconds,
-            })
+            Ok(Self { seconds, nanoseconds })
         } else {
-            Err(InvalidTimestamp)
+            Err(InvalidTimestampError)
         }
     }
 
@@ -66,16 +67,18 @@ impl Timestamp {
 }
 
 impl TryFrom<SystemTime> for Timestamp {
-    type Error = InvalidTimestamp;
+    type Error = InvalidTimestampError;
 
-    fn try_from(time: SystemTime) -> Result<Self, InvalidTimestamp> {
-        let seconds =
-            |duration: Duration| i64::try_from(duration.as_secs()).map_err(|_| InvalidTimestamp);
+    fn try_from(time: SystemTime) -> Result<Self, InvalidTimestampError> {
+        let seconds = |duration: Duration| {
+            i64::try_from(duration.as_secs()).map_err(|_| InvalidTimestampError)
+        };
         match time.duration_since(UNIX_EPOCH) {
             Ok(after) => Self::new(seconds(after)?, after.subsec_nanos()),
             Err(before) => {
                 let before = before.duration();
-                let whole = seconds(before)?.checked_neg().ok_or(InvalidTimestamp)?;
+                let whole = seconds(before)?.checked_neg().ok_or(InvalidTimestampError)?;
+                // Round down: half a second before 1970 is second -1 and half a second more.
                 match 1_000_000_000_u32.checked_sub(before.subsec_nanos()) {
                     Some(rest) if rest < 1_000_000_000 => Self::new(whole.saturating_sub(1), rest),
                     _ => Self::new(whole, 0),
@@ -86,15 +89,16 @@ impl TryFrom<SystemTime> for Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = InvalidTimestamp;
+    type Err = InvalidTimestampError;
 
-    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        parse(text).ok_or(InvalidTimestamp)
+    fn from_str(text: &str) -> Result<Self, InvalidTimestampError> {
+        parse(text).ok_or(InvalidTimestampError)
     }
 }
 
-/// Reads `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`.
+/// Parses `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`.
 fn parse(text: &str) -> Option<Timestamp> {
+    // Up to the seconds every field has a fixed place, so one pattern checks all separators.
     let (date_time, rest) = text.split_at_checked(19)?;
     let date_time: &[u8; 19] = date_time.as_bytes().try_into().ok()?;
     let &[
@@ -135,13 +139,11 @@ fn parse(text: &str) -> Option<Timestamp> {
         }
         None => (0, rest),
     };
-    let local = days_from_civil(year, month, day)
-        .checked_mul(SECONDS_A_DAY)?
-        .checked_add(time)?;
+    let local = days_from_civil(year, month, day).checked_mul(SECONDS_A_DAY)?.checked_add(time)?;
     Timestamp::new(local.checked_sub(offset_seconds(offset)?)?, nanoseconds).ok()
 }
 
-/// Reads ASCII digits.
+/// Parses ASCII digits.
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0_i64, |number, digit| {
         let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
@@ -149,39 +151,35 @@ fn number(digits: &[u8]) -> Option<i64> {
     })
 }
 
-/// Reads one to nine digits of a second's fraction as nanoseconds.
+/// Parses one to nine digits of a second's fraction as nanoseconds.
 fn fraction(digits: &str) -> Option<u32> {
+    // More digits cannot be represented, and rounding could make different times equal.
     if digits.is_empty() || digits.len() > 9 {
         return None;
     }
     format!("{digits:0<9}").parse().ok()
 }
 
-/// Reads an offset from UTC, in seconds.
+/// Parses an offset from UTC, in seconds.
 fn offset_seconds(offset: &str) -> Option<i64> {
     match offset.as_bytes() {
         b"Z" | b"z" => Some(0),
         &[sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
             let seconds = time_of_day([h1, h2], [m1, m2])?;
-            if sign == b'-' {
-                seconds.checked_neg()
-            } else {
-                Some(seconds)
-            }
+            if sign == b'-' { seconds.checked_neg() } else { Some(seconds) }
         }
         _ => None,
     }
 }
 
-/// Reads `hh` and `mm`, in seconds.
+/// Converts `hh` and `mm` to seconds.
 fn time_of_day(hours: [u8; 2], minutes: [u8; 2]) -> Option<i64> {
     let hours = number(&hours).filter(|hours| *hours < 24)?;
     let minutes = number(&minutes).filter(|minutes| *minutes < 60)?;
-    hours
-        .checked_mul(3600)?
-        .checked_add(minutes.checked_mul(60)?)
+    hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)
 }
 
+/// Returns the number of days of a month, from 1 to 12.
 fn days_in(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
@@ -191,12 +189,11 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Counts the days from 1970-01-01 to a date of the years 0000 to 9999. After Howard Hinnant, "chrono-Compatible
-/// Low-Level Date Algorithms", `days_from_civil`.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "bounded by the years 0000 to 9999"
-)]
+/// Returns the number of days from 1970-01-01 to a date of the years 0000 to 9999.
+///
+/// The algorithm is `days_from_civil` of Howard Hinnant's "chrono-Compatible Low-Level Date
+/// Algorithms".
+#[expect(clippy::arithmetic_side_effects, reason = "bounded by the years 0000 to 9999")]
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -206,11 +203,10 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// The inverse: year, month and day. After the same source, `civil_from_days`.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "bounded by the years 0000 to 9999"
-)]
+/// Returns the year, month and day that are this many days after 1970-01-01.
+///
+/// The algorithm is `civil_from_days` of the same source.
+#[expect(clippy::arithmetic_side_effects, reason = "bounded by the years 0000 to 9999")]
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -220,11 +216,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -234,10 +226,7 @@ impl fmt::Display for Timestamp {
         let (year, month, day) = civil_from_days(self.seconds.div_euclid(SECONDS_A_DAY));
         let time = self.seconds.rem_euclid(SECONDS_A_DAY);
         let (hours, minutes, seconds) = (time / 3600, time / 60 % 60, time % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}"
-        )?;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}")?;
         if self.nanoseconds != 0 {
             let fraction = format!("{:09}", self.nanoseconds);
             write!(f, ".{}", fraction.trim_end_matches('0'))?;

@@ -6,8 +6,9 @@ use crate::{Store, StoreError, StoreErrorKind, UnitOfWork};
 
 /// The body of a transaction, run once for each attempt.
 ///
-/// A trait rather than a closure because the future of an async closure cannot be required to be `Send`. The body must
-/// be safe to repeat: after a conflict it runs again, in a new transaction.
+/// It is a trait rather than a closure because the future of an async closure cannot be required to
+/// be `Send`. The body must be safe to repeat: after a conflict it runs again, in a new
+/// transaction.
 ///
 /// ```
 /// use crm_chat_domain::{
@@ -46,21 +47,24 @@ pub trait Work<T>: Sync {
     /// Runs the body in a transaction that the caller commits, or rolls back on an error.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed. A reason of your own belongs into [`Output`](Self::Output): a reason rests
-    /// on what the transaction read, and only a commit certifies that.
+    /// [`StoreError`] if the storage failed. Return failures of your own as
+    /// [`Output`](Self::Output): they depend on reads that are only valid once the transaction has
+    /// committed.
     fn run(&self, tx: &mut T) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
 }
 
-/// The number of attempts at a transaction that ends in conflicts, the first one counted.
+/// The number of attempts at a transaction that keeps ending in conflicts, including the first.
 const MAX_ATTEMPTS: u32 = 8;
 
 /// Runs `work` in a transaction of its own and commits it.
 ///
-/// A *conflict* is replayed up to seven times, each after [`Store::backoff`]. Dropping the future before the commit was
-/// first polled leaves nothing behind; later, the transaction is whole or absent.
+/// A *conflict* is replayed up to seven times, each time after [`Store::backoff`]. If the future is
+/// dropped before the commit was first polled, nothing is kept. If it is dropped later, the
+/// transaction is whole or absent.
 ///
 /// # Errors
-/// [`StoreError`] if the storage failed; see its [`kind`](StoreError::kind) for whether anything was kept.
+/// [`StoreError`] if the storage failed. Its [`kind`](StoreError::kind) says whether anything was
+/// kept.
 pub async fn transact<S: Store, W: Work<S::Tx>>(
     store: &S,
     work: &W,
@@ -71,7 +75,8 @@ pub async fn transact<S: Store, W: Work<S::Tx>>(
 /// Runs `work`, which must not write, in a [read transaction](Store::begin_read).
 ///
 /// # Errors
-/// [`StoreError`] if the storage failed, or if `work` writes and the backend's read transactions refuse that.
+/// [`StoreError`] if the storage failed, or if `work` writes and the backend's read transactions
+/// refuse that.
 pub async fn transact_read<S: Store, W: Work<S::Tx>>(
     store: &S,
     work: &W,
@@ -79,12 +84,14 @@ pub async fn transact_read<S: Store, W: Work<S::Tx>>(
     replay(store, work, Mode::Read).await
 }
 
+/// The access that a transaction needs.
 #[derive(Clone, Copy)]
 enum Mode {
     Read,
     Write,
 }
 
+/// Runs `work` until it ends without a conflict, or until the attempts are used up.
 async fn replay<S: Store, W: Work<S::Tx>>(
     store: &S,
     work: &W,
@@ -95,6 +102,8 @@ async fn replay<S: Store, W: Work<S::Tx>>(
         match try_once(store, work, mode).await {
             Err(error) if error.kind() == StoreErrorKind::Conflict && attempt < MAX_ATTEMPTS => {
                 store.backoff(attempt).await;
+                // Bounded by MAX_ATTEMPTS; saturating because the crate denies arithmetic that
+                // can overflow.
                 attempt = attempt.saturating_add(1);
             }
             result => return result,
@@ -102,6 +111,7 @@ async fn replay<S: Store, W: Work<S::Tx>>(
     }
 }
 
+/// Runs `work` in one transaction and ends it.
 async fn try_once<S: Store, W: Work<S::Tx>>(
     store: &S,
     work: &W,
@@ -112,6 +122,8 @@ async fn try_once<S: Store, W: Work<S::Tx>>(
         Mode::Write => store.begin().await?,
     };
     match work.run(&mut tx).await {
+        // A refusal is an output and commits too: under optimistic isolation, only a commit proves
+        // that what the refusal is based on was read from one state.
         Ok(output) => tx.commit().await.map(|()| output),
         Err(error) => {
             // Report the original error: nothing is kept even if the rollback fails.

@@ -1,9 +1,11 @@
-//! The single changes.
+//! Edits of the state.
 
-use crm_chat_domain::{ChatId, Edit, EditRejection, UserId};
+use crm_chat_domain::snapshot::EditRejection;
+use crm_chat_domain::{ChatId, Edit, UserId};
 
 use crate::world::{Members, World};
 
+/// Makes an edit, or rejects it and changes nothing.
 pub(crate) fn apply(world: &mut World, edit: &Edit) -> Result<(), EditRejection> {
     match *edit {
         Edit::AddUser(user) => {
@@ -46,30 +48,32 @@ pub(crate) fn apply(world: &mut World, edit: &Edit) -> Result<(), EditRejection>
         Edit::Unlink(link) => {
             world.links.remove(&(link.entity, link.chat));
         }
-        Edit::GrantAccess(access) => {
-            world.access.insert((access.user, access.entity));
+        Edit::GrantAccess(grant) => {
+            world.access.insert((grant.user, grant.entity));
         }
-        Edit::RevokeAccess(access) => {
-            world.access.remove(&(access.user, access.entity));
+        Edit::RevokeAccess(grant) => {
+            world.access.remove(&(grant.user, grant.entity));
         }
-        Edit::GrantRemoval(remover) => {
-            known(world, remover.chat)?;
-            world.removers.insert((remover.user, remover.chat));
+        Edit::GrantRemoval(right) => {
+            known(world, right.chat)?;
+            world.removers.insert((right.user, right.chat));
         }
-        Edit::RevokeRemoval(remover) => {
-            world.removers.remove(&(remover.user, remover.chat));
+        Edit::RevokeRemoval(right) => {
+            world.removers.remove(&(right.user, right.chat));
         }
         Edit::SetMessenger { installed } => world.messenger_installed = installed,
     }
     Ok(())
 }
 
+/// Activates or deactivates a known user.
 fn set_active(world: &mut World, user: UserId, active: bool) -> Result<(), EditRejection> {
-    let known = world.users.get_mut(&user);
-    known.ok_or(EditRejection::UnknownUser(user))?.active = active;
+    let known_user = world.users.get_mut(&user);
+    known_user.ok_or(EditRejection::UnknownUser(user))?.active = active;
     Ok(())
 }
 
+/// Returns the members of a known chat.
 fn known(world: &mut World, chat: ChatId) -> Result<&mut Members, EditRejection> {
     let members = world.chats.get_mut(&chat);
     members.ok_or(EditRejection::UnknownChat(chat))

@@ -1,36 +1,23 @@
-//! A world made of a snapshot, and the reverse.
+//! Conversions between the state and a snapshot.
 
-use crm_chat_domain::{Access, Chat, Link, Remover, Snapshot};
+use crm_chat_domain::Snapshot;
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight};
 
 use crate::world::{Members, World};
 
 impl From<&Snapshot> for World {
     fn from(snapshot: &Snapshot) -> Self {
-        let members = |chat: &Chat| Members {
-            owner: chat.owner,
-            joined: chat.members.clone(),
-        };
+        let members = |chat: &Chat| Members { owner: chat.owner, joined: chat.members.clone() };
         let mut world = Self {
             messenger_installed: snapshot.messenger_installed,
             users: snapshot.users.iter().map(|user| (user.id, *user)).collect(),
-            chats: snapshot
-                .chats
-                .iter()
-                .map(|chat| (chat.id, members(chat)))
-                .collect(),
-            access: snapshot
-                .access
-                .iter()
-                .map(|access| (access.user, access.entity))
-                .collect(),
-            removers: snapshot
-                .removers
-                .iter()
-                .map(|remover| (remover.user, remover.chat))
-                .collect(),
+            chats: snapshot.chats.iter().map(|chat| (chat.id, members(chat))).collect(),
+            access: snapshot.access.iter().map(|grant| (grant.user, grant.entity)).collect(),
+            removers: snapshot.removers.iter().map(|right| (right.user, right.chat)).collect(),
             log: snapshot.removals.clone(),
             ..Self::default()
         };
+        // Linked one by one, because their order is the order of linking.
         for link in &snapshot.links {
             world.link(link.entity, link.chat);
         }
@@ -54,19 +41,16 @@ impl From<&World> for Snapshot {
                     members: members.joined.clone(),
                 })
                 .collect(),
-            links: links
-                .into_iter()
-                .map(|(&(entity, chat), _)| Link { entity, chat })
-                .collect(),
+            links: links.into_iter().map(|(&(entity, chat), _)| Link { entity, chat }).collect(),
             access: world
                 .access
                 .iter()
-                .map(|&(user, entity)| Access { user, entity })
+                .map(|&(user, entity)| AccessGrant { user, entity })
                 .collect(),
             removers: world
                 .removers
                 .iter()
-                .map(|&(user, chat)| Remover { user, chat })
+                .map(|&(user, chat)| RemovalRight { user, chat })
                 .collect(),
             removals: world.log.clone(),
         }

@@ -1,38 +1,41 @@
-//! The ports.
+//! The transaction, and its answers to the ports.
 
 use std::time::SystemTime;
 
 use async_lock::MutexGuardArc;
+use crm_chat_domain::snapshot::UserKind;
 use crm_chat_domain::{
     Change, ChatId, ChatRepo, CrmRepo, Entity, OwnerChange, Permissions, RemovalRecord, Role,
-    StoreError, Timestamp, UnitOfWork, UserId, UserKind, UserRepo,
+    StoreError, Timestamp, UnitOfWork, UserId, UserRepo,
 };
 
 use crate::world::{Members, World};
 
-/// A transaction on a [`Memory`](crate::Memory): the lock on its world, and how to undo what was done under it.
+/// A transaction on a [`Memory`](crate::Memory) store.
+///
+/// It owns the lock on the state and writes in place. Dropping it without a commit undoes its
+/// writes.
 #[derive(Debug)]
 pub struct MemoryTransaction {
     world: MutexGuardArc<World>,
-    /// The chats as they were before each write, oldest first.
-    before: Vec<(ChatId, Members)>,
+    /// The state of the changed chat before each write, oldest first.
+    undo: Vec<(ChatId, Members)>,
 }
 
 impl MemoryTransaction {
     pub(crate) const fn new(world: MutexGuardArc<World>) -> Self {
-        Self {
-            world,
-            before: Vec::new(),
-        }
+        Self { world, undo: Vec::new() }
     }
 }
 
-/// Rolls back what was not committed.
+/// Undoes the writes, unless they were committed.
 impl Drop for MemoryTransaction {
     fn drop(&mut self) {
-        let kept = self.world.log.len() - self.before.len();
+        // Each write appended one record and saved one chat, so the lengths correspond.
+        let kept = self.world.log.len() - self.undo.len();
         self.world.log.truncate(kept);
-        while let Some((chat, members)) = self.before.pop() {
+        // Newest first: a chat that changed twice ends in its oldest state.
+        while let Some((chat, members)) = self.undo.pop() {
             self.world.chats.insert(chat, members);
         }
     }
@@ -40,11 +43,13 @@ impl Drop for MemoryTransaction {
 
 impl UnitOfWork for MemoryTransaction {
     async fn commit(mut self) -> Result<(), StoreError> {
-        self.before.clear();
+        // The writes are in place already; without the saved chats, `drop` keeps them.
+        self.undo.clear();
         Ok(())
     }
 
     async fn rollback(self) -> Result<(), StoreError> {
+        // Dropping `self` undoes the writes.
         Ok(())
     }
 }
@@ -57,13 +62,11 @@ impl ChatRepo for MemoryTransaction {
     async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {
         let members = self.world.chats.get(&chat);
         let members = members.filter(|members| members.joined.contains(&user));
-        Ok(members.map(|members| {
-            if members.owner == Some(user) {
-                Role::Owner
-            } else {
-                Role::Member
-            }
-        }))
+        Ok(members.map(
+            |members| {
+                if members.owner == Some(user) { Role::Owner } else { Role::Member }
+            },
+        ))
     }
 
     async fn successor(
@@ -85,11 +88,11 @@ impl ChatRepo for MemoryTransaction {
         let Some(members) = world.chats.get_mut(&change.chat) else {
             return Ok(false);
         };
-        let Some(place) = members.joined.iter().position(|user| *user == change.user) else {
+        let Some(index) = members.joined.iter().position(|user| *user == change.user) else {
             return Ok(false);
         };
-        self.before.push((change.chat, members.clone()));
-        members.joined.remove(place);
+        self.undo.push((change.chat, members.clone()));
+        members.joined.remove(index);
         match change.owner {
             OwnerChange::Unchanged => {}
             OwnerChange::PassesTo(owner) => members.owner = Some(owner),
@@ -103,6 +106,7 @@ impl ChatRepo for MemoryTransaction {
 
 impl CrmRepo for MemoryTransaction {
     async fn last_chat(&mut self, entity: Entity) -> Result<Option<ChatId>, StoreError> {
+        // Links are sorted by entity first, so those of one entity are a range.
         let all = (entity, ChatId::MIN)..=(entity, ChatId::MAX);
         let newest = self.world.links.range(all).max_by_key(|(_, made)| **made);
         Ok(newest.map(|(&(_, chat), _)| chat))

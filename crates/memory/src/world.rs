@@ -1,20 +1,23 @@
-//! What the store holds.
+//! The state of the store, with an index for each question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crm_chat_domain::{ChatId, Entity, RemovalRecord, User, UserId};
+use crm_chat_domain::snapshot::User;
+use crm_chat_domain::{ChatId, Entity, RemovalRecord, UserId};
 
+/// The whole state of a store.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) messenger_installed: bool,
     pub(crate) users: BTreeMap<UserId, User>,
     pub(crate) chats: BTreeMap<ChatId, Members>,
-    /// Each link with its place in the order of linking.
+    /// The links, each with its place in the order of linking.
     pub(crate) links: BTreeMap<(Entity, ChatId), u64>,
+    /// The number of links made so far, which is the place of the newest one.
     pub(crate) links_made: u64,
     pub(crate) access: BTreeSet<(UserId, Entity)>,
     pub(crate) removers: BTreeSet<(UserId, ChatId)>,
-    /// The record numbered n stands at n - 1.
+    /// The records; the one numbered n is at index n - 1.
     pub(crate) log: Vec<RemovalRecord>,
 }
 
@@ -33,7 +36,7 @@ impl Default for World {
     }
 }
 
-/// The members of a chat, in the order in which they joined, and which of them owns it.
+/// The members of a chat in the order in which they joined, and the owner among them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Members {
     pub(crate) owner: Option<UserId>,
@@ -41,7 +44,7 @@ pub(crate) struct Members {
 }
 
 impl World {
-    /// Links a chat to an entity; a link that stands becomes the newest.
+    /// Links a chat to an entity. A link that exists becomes the newest.
     pub(crate) fn link(&mut self, entity: Entity, chat: ChatId) {
         self.links_made += 1;
         self.links.insert((entity, chat), self.links_made);

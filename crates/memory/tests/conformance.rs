@@ -1,4 +1,4 @@
-//! The whole suite, and the properties.
+//! The whole conformance suite, and the property tests.
 
 use crm_chat_conformance::{Harness, by_own_methods, conformance_tests, property_tests};
 use crm_chat_domain::Snapshot;
@@ -7,17 +7,17 @@ use crm_chat_memory::Memory;
 struct InMemory;
 
 impl Harness for InMemory {
-    type Fixture = Memory;
+    type Place = Memory;
     by_own_methods!(Memory);
 
-    async fn set_up(&self, world: &Snapshot) -> Memory {
+    async fn create(&self, world: &Snapshot) -> Memory {
         let memory = Memory::new();
         memory.load(world).await.unwrap();
         memory
     }
 
-    async fn connect(&self, fixture: &Memory) -> Memory {
-        fixture.clone()
+    async fn connect(&self, place: &Memory) -> Memory {
+        place.clone()
     }
 }
 

@@ -37,9 +37,7 @@ fn args() -> Result<Args, AnyError> {
             found.options.rate_limit = true;
             continue;
         }
-        let value = args
-            .next()
-            .ok_or_else(|| format!("{name} lacks its value"))?;
+        let value = args.next().ok_or_else(|| format!("{name} lacks its value"))?;
         match name.as_str() {
             "--store" => found.store = Some(value),
             "--listen" => found.listen = Some(value),
@@ -55,9 +53,7 @@ fn args() -> Result<Args, AnyError> {
 
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let args = args()?;
     let store = Sqlite::open(args.store.ok_or("--store is missing")?).await?;
     let mut lines = Vec::new();
@@ -93,19 +89,13 @@ async fn issue(
     let mut parts = who.split(':');
     let user: UserId = parts.next().unwrap_or_default().parse()?;
     let scopes = parts.next().unwrap_or("imopenlines");
-    let scopes: Scopes = scopes
-        .split(',')
-        .filter(|scope| !scope.is_empty())
-        .collect();
+    let scopes: Scopes = scopes.split(',').filter(|scope| !scope.is_empty()).collect();
     let seconds = parts.next().unwrap_or("3600").parse()?;
     let (kind, issued) = if webhook {
         ("webhook", credentials.add_webhook(user, scopes).await?)
     } else {
         let lifetime = Duration::from_secs(seconds);
-        (
-            "token",
-            credentials.add_token(user, scopes, lifetime).await?,
-        )
+        ("token", credentials.add_token(user, scopes, lifetime).await?)
     };
     Ok(format!("{kind} {user} {}", issued.secret.expose()))
 }

@@ -7,15 +7,13 @@ use crate::parameters::percent_decode;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     /// `/rest/{user}/{secret}/{method}`.
-    Webhook {
-        user: String,
-        secret: String,
-        method: String,
-    },
+    Webhook { user: String, secret: String, method: String },
     /// `/rest/{method}`.
     OAuth { method: String },
     /// `/rest/api/…`, the protocol's third version.
     VersionThree,
+    /// `/rest/…` with two parts: a webhook's address that lacks one.
+    WebhookIncomplete,
     /// Anything else.
     Unknown,
 }
@@ -26,20 +24,16 @@ impl Address {
         let Some(path) = percent_decode(path) else {
             return Self::Unknown;
         };
-        let segments: Vec<_> = path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .collect();
+        let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         match *segments.as_slice() {
             ["rest", "api", ..] => Self::VersionThree,
-            ["rest", method] => Self::OAuth {
-                method: method_name(method),
-            },
+            ["rest", method] => Self::OAuth { method: method_name(method) },
             ["rest", user, secret, method] => Self::Webhook {
                 user: user.to_owned(),
                 secret: secret.to_owned(),
                 method: method_name(method),
             },
+            ["rest", _, _] => Self::WebhookIncomplete,
             _ => Self::Unknown,
         }
     }
@@ -49,7 +43,8 @@ impl Address {
         match self {
             Self::Webhook { method, .. } | Self::OAuth { method } => Ok(method),
             Self::VersionThree => Err(Failure::VersionThree),
-            Self::Unknown => Err(Failure::MethodNotFound),
+            Self::WebhookIncomplete => Err(Failure::WebhookIncomplete),
+            Self::Unknown => Err(Failure::AddressNotFound),
         }
     }
 }
@@ -67,13 +62,10 @@ mod tests {
     #[track_caller]
     fn check(path: &str, expected: &str) {
         let shown = match Address::parse(path) {
-            Address::Webhook {
-                user,
-                secret,
-                method,
-            } => format!("{user} {secret} {method}"),
+            Address::Webhook { user, secret, method } => format!("{user} {secret} {method}"),
             Address::OAuth { method } => method,
             Address::VersionThree => "v3".to_owned(),
+            Address::WebhookIncomplete => "incomplete".to_owned(),
             Address::Unknown => "unknown".to_owned(),
         };
         assert_eq!(shown, expected, "{path}");
@@ -98,18 +90,12 @@ mod tests {
 
     #[test]
     fn a_part_missing_is_unknown() {
-        for path in [
-            "",
-            "/",
-            "/rest",
-            "/rest/",
-            "/rest/1/s",
-            "/rest/1/s/m/x",
-            "/REST/m",
-            "/x/rest/m",
-        ] {
+        for path in ["", "/", "/rest", "/rest/", "/rest/1/s/m/x", "/REST/m", "/x/rest/m"] {
             check(path, "unknown");
         }
+        check("/rest/1/s", "incomplete");
+        check("/rest/1/s/", "incomplete");
+        check("/rest/1/server.time", "incomplete");
         check("/rest/1/%ff/m", "unknown");
         check("/rest/api/1/s/m", "v3");
         check("/rest/api", "v3");

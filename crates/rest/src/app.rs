@@ -1,104 +1,86 @@
-//! From a request to its answer.
+//! The routes: calls, probes, figures and the description.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
+use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, Method as Verb, StatusCode, Uri};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, Method as Verb, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, body};
-use crm_chat_domain::{ChatRepo, Store, StoreError, UnitOfWork, UserId};
+use bytes::Bytes;
+use crm_chat_domain::Store;
 use futures_lite::FutureExt;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
-use tokio::time::timeout;
 
-use crate::address::Address;
+use crate::body::{BodyBounds, RequestBody};
 use crate::failure::Failure;
 use crate::gate::Gate;
-use crate::methods::{Context, Method, Output};
-use crate::parameters::{Bounds, Malformed};
+use crate::pipeline::Success;
 use crate::rate::Buckets;
-use crate::telemetry::{self, Ended, Ending, Telemetry};
-use crate::time::{Clock, Time};
-use crate::value::{Array, Value};
-use crate::{Credentials, Grant, Options, authentication, openapi, parameters};
+use crate::readiness::Readiness;
+use crate::reading::ReadingBudget;
+use crate::telemetry::{self, CallStatus, Load, Origin, RequestLog, Telemetry};
+use crate::time::Clock;
+use crate::{Credentials, Options, openapi};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How long `/readyz` waits for the store.
-const READY_WITHIN: Duration = Duration::from_secs(2);
+/// The seconds after which a caller who was shed may repeat. What is shed is shed at once, so a
+/// moment is enough.
+const REPEAT_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// Returns what serves the methods over a store: `/rest/…`, `/healthz`, `/readyz`, `/metrics` and `/openapi.json`.
+/// Returns what serves the methods over a store: `/rest/…`, `/healthz`, `/readyz`, `/metrics` and
+/// `/openapi.json`.
 ///
-/// Nest it in a service of your own, under a path or at the root; whatever else is asked of it is answered as an unknown
-/// method. It needs a tokio runtime with the time enabled.
+/// Nest it in a service of your own, under a path or at the root; whatever else is asked of it is
+/// answered as an unknown method. It needs a tokio runtime with the time enabled. The peer is
+/// logged if the request has an extension `axum::extract::ConnectInfo<SocketAddr>`.
 pub fn router<S: Store + 'static, C: Credentials>(
     store: S,
     credentials: C,
     options: Options,
 ) -> Router {
-    App::new(store, credentials, options).into_router()
+    App { requires_host: false, ..App::new(store, credentials, options) }.into_router()
 }
 
-/// What the answers are made of.
+/// The state that all requests share.
 pub(crate) struct App<S, C> {
-    store: S,
-    credentials: C,
-    options: Options,
-    gate: Gate,
-    buckets: Option<Buckets>,
-    telemetry: Telemetry,
+    pub(crate) store: S,
+    pub(crate) credentials: C,
+    pub(crate) options: Options,
+    pub(crate) gate: Gate,
+    pub(crate) reading: ReadingBudget,
+    pub(crate) buckets: Option<Buckets>,
+    pub(crate) readiness: Readiness,
+    pub(crate) telemetry: Telemetry,
+    /// Set if a request of HTTP/1.1 must name its host.
+    pub(crate) requires_host: bool,
+    description: OnceLock<Bytes>,
 }
 
-/// What is found out about a call on the way, for its line in the log.
-struct Trace<'a> {
-    telemetry: &'a Telemetry,
-    clock: Clock,
-    method: &'static str,
-    actor: Option<UserId>,
-    request_id: Option<String>,
-    told: bool,
+/// An address beside the methods, without credentials.
+#[derive(Clone, Copy)]
+enum Probe {
+    Alive,
+    Ready,
+    Metrics,
+    Description,
 }
 
-impl<'a> Trace<'a> {
-    fn new(telemetry: &'a Telemetry, clock: Clock) -> Self {
-        Self {
-            telemetry,
-            clock,
-            method: "unknown",
-            actor: None,
-            request_id: None,
-            told: false,
-        }
-    }
-
-    /// Returns the id of the request; makes one if it bears none.
-    fn request_id(&mut self) -> &str {
-        let id = self.telemetry.request_id(self.request_id.take());
-        self.request_id.insert(id)
-    }
-
-    fn tell(&mut self, ending: Ending<'_>) {
-        self.told = true;
-        let (method, actor, duration) = (self.method, self.actor, self.clock.elapsed());
-        self.telemetry.ended(&Ended {
-            method,
-            actor,
-            ending,
-            duration,
-            request_id: self.request_id(),
-        });
-    }
-}
-
-/// A call that is dropped has its line, too.
-impl Drop for Trace<'_> {
-    fn drop(&mut self) {
-        if !self.told {
-            self.tell(Ending::Abandoned);
+impl Probe {
+    fn find(path: &str) -> Option<Self> {
+        match path {
+            "/healthz" => Some(Self::Alive),
+            "/readyz" => Some(Self::Ready),
+            "/metrics" => Some(Self::Metrics),
+            "/openapi.json" => Some(Self::Description),
+            _ => None,
         }
     }
 }
@@ -109,8 +91,12 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
             store,
             credentials,
             gate: Gate::new(options.max_calls),
+            reading: ReadingBudget::new(options.max_reading_bytes),
             buckets: options.rate_limit.then(Buckets::new),
-            telemetry: Telemetry::new(),
+            readiness: Readiness::new(),
+            telemetry: Telemetry::new(options.metrics.clone()),
+            requires_host: true,
+            description: OnceLock::new(),
             options,
         }
     }
@@ -119,206 +105,137 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
         self.gate.clone()
     }
 
+    /// Returns the figures, for others to add theirs.
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        self.telemetry.registry()
+    }
+
     pub(crate) fn into_router(self) -> Router {
-        Router::new()
-            .fallback(Self::handle)
-            .with_state(Arc::new(self))
+        Router::new().fallback(Self::handle).with_state(Arc::new(self))
     }
 
     async fn handle(State(app): State<Arc<Self>>, request: Request) -> Response {
-        match request.uri().path() {
-            "/healthz" => plain(StatusCode::OK, "alive\n"),
-            "/readyz" => app.ready().await,
-            "/metrics" => (
-                [(CONTENT_TYPE, telemetry::CONTENT_TYPE)],
-                app.telemetry.render(app.gate.inside()),
-            )
-                .into_response(),
-            "/openapi.json" => json(StatusCode::OK, &openapi::describe::<S>()),
-            _ => app.call(request).await,
-        }
-    }
-
-    /// Answers a call, whatever it is, and tells of it.
-    async fn call(&self, request: Request) -> Response {
-        let clock = Clock::start();
-        let mut trace = Trace::new(&self.telemetry, clock);
-        let answering = AssertUnwindSafe(self.answer(request, clock, &mut trace));
-        let panicked = |_| Err(Failure::Panicked);
-        let result = answering.catch_unwind().await.unwrap_or_else(panicked);
-        trace.tell(Ending::of(&result));
-        self.respond(result, trace.request_id())
-    }
-
-    async fn answer(
-        &self,
-        request: Request,
-        clock: Clock,
-        trace: &mut Trace<'_>,
-    ) -> Result<Success, Failure> {
-        let _place = self.gate.enter()?;
-        let (head, body) = request.into_parts();
-        if !matches!(head.method, Verb::GET | Verb::POST) {
-            return Err(Failure::Verb);
-        }
-        let address = Address::parse(head.uri.path());
-        let method = Method::find(address.method()?)?;
-        trace.method = method.name;
-        self.check_head(&head.uri, &head.headers)?;
-
-        let reading = self.read(&head.uri, &head.headers, body);
-        let parameters = timeout(self.options.max_time, reading).await;
-        let parameters = parameters.unwrap_or(Err(Malformed::Incomplete.into()))?;
-        trace.request_id = parameters.get("bx24_request_id").and_then(Value::to_text);
-
-        let left = self.options.max_time.saturating_sub(clock.elapsed());
-        let running = self.run(method, &address, &head.headers, &parameters, trace);
-        let (output, processing) = timeout(left, running)
-            .await
-            .unwrap_or(Err(Failure::TimedOut))?;
-        Ok(Success {
-            result: output,
-            time: clock.time(processing),
-        })
-    }
-
-    fn check_head(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
-        let address = uri
-            .path_and_query()
-            .map_or(0, |address| address.as_str().len());
-        let fields = headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len());
-        let max = self.options.max_head;
-        if address + fields.sum::<usize>() > max {
-            return Err(Malformed::HeadTooLong(max).into());
-        }
-        Ok(())
-    }
-
-    async fn read(
-        &self,
-        uri: &Uri,
-        headers: &HeaderMap,
-        body: body::Body,
-    ) -> Result<Array, Failure> {
-        let body = crate::body::read(headers, body, self.options.max_body).await?;
-        let query = uri.query().unwrap_or_default();
-        Ok(parameters::parse(query, headers, body, self.bounds()).await?)
-    }
-
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            depth: self.options.max_depth,
-            count: self.options.max_parameters,
-        }
-    }
-
-    /// Lets the caller in, and runs the method. Returns also how long the method took.
-    async fn run(
-        &self,
-        method: &Method<S>,
-        address: &Address,
-        headers: &HeaderMap,
-        parameters: &Array,
-        trace: &mut Trace<'_>,
-    ) -> Result<(Output, Duration), Failure> {
-        let grant = self.authenticate(address, parameters, headers).await?;
-        trace.actor = Some(grant.user);
-        if let Some(buckets) = &self.buckets {
-            buckets.pour(&grant.credential)?;
-        }
-        method.admit(&grant)?;
-        authentication::check_active(&self.store, grant.user).await?;
-
-        let context = Context {
-            store: &self.store,
-            grant: &grant,
-            bounds: self.bounds(),
-            telemetry: &self.telemetry,
-            request_id: trace.request_id(),
+        let probe = Probe::find(request.uri().path()).filter(|_| {
+            matches!(*request.method(), Verb::GET | Verb::HEAD)
+                && app.has_valid_host(request.version(), request.headers())
+        });
+        let mut response = match probe {
+            Some(probe) => app.probe(probe).await,
+            None => app.call(request).await,
         };
-        let clock = Clock::start();
-        let output = method.run(&context, parameters).await?;
-        Ok((output, clock.elapsed()))
-    }
-
-    async fn authenticate(
-        &self,
-        address: &Address,
-        parameters: &Array,
-        headers: &HeaderMap,
-    ) -> Result<Grant, Failure> {
-        match address {
-            Address::Webhook { user, secret, .. } => {
-                authentication::by_webhook(&self.credentials, user, secret).await
-            }
-            _ => authentication::by_token(&self.credentials, parameters, headers).await,
-        }
-    }
-
-    fn respond(&self, result: Result<Success, Failure>, request_id: &str) -> Response {
-        let mut response = match result {
-            Ok(success) => json(StatusCode::OK, &success),
-            Err(failure) => {
-                let mut response = json(failure.status(), &failure);
-                if let Failure::Verb = failure {
-                    let verbs = HeaderValue::from_static("GET, POST");
-                    response.headers_mut().insert(ALLOW, verbs);
-                }
-                response
-            }
-        };
-        if self.gate.is_closed() {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        if let Ok(request_id) = HeaderValue::from_str(request_id) {
-            response.headers_mut().insert(REQUEST_ID, request_id);
-        }
+        harden(&mut response);
         response
     }
 
-    /// Tells whether the store answers and calls are let in.
-    async fn ready(&self) -> Response {
-        let answered = timeout(READY_WITHIN, self.ask()).await;
-        match answered {
-            Ok(Ok(())) if !self.gate.is_closed() => plain(StatusCode::OK, "ready\n"),
-            Ok(Err(error)) => {
-                tracing::warn!(cause = error.report(), "not ready");
-                plain(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the store does not answer\n",
-                )
+    pub(crate) fn is_probe(path: &str) -> bool {
+        Probe::find(path).is_some()
+    }
+
+    async fn probe(&self, probe: Probe) -> Response {
+        match probe {
+            Probe::Alive => plain(StatusCode::OK, "alive\n"),
+            Probe::Ready => self.ready().await,
+            Probe::Metrics => {
+                let content_type = [(CONTENT_TYPE, telemetry::CONTENT_TYPE)];
+                (content_type, self.telemetry.render(self.load())).into_response()
             }
-            Err(_) => plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the store does not answer\n",
-            ),
-            Ok(Ok(())) => plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+            Probe::Description => {
+                let build = || to_json(&openapi::describe::<S>());
+                let description = self.description.get_or_init(build);
+                ([(CONTENT_TYPE, JSON)], description.clone()).into_response()
+            }
         }
     }
 
-    async fn ask(&self) -> Result<(), StoreError> {
-        let mut tx = self.store.begin().await?;
-        tx.messenger_installed().await?;
-        tx.commit().await
+    fn load(&self) -> Load {
+        let (bodies, body_bytes) = self.reading.usage();
+        Load { calls: self.gate.inside(), bodies, body_bytes }
+    }
+
+    /// Answers a call, whatever it is, and records it.
+    async fn call(&self, request: Request) -> Response {
+        let clock = Clock::start();
+        let (head, body) = request.into_parts();
+        let mut body = RequestBody::new(&head.headers, body);
+        let origin = Origin::at(self.peer(&head));
+        let mut log = RequestLog::new(&self.telemetry, clock, origin);
+        let answering = AssertUnwindSafe(self.answer(&head, &mut body, clock, &mut log));
+        let panicked = |_| Err(Failure::Panicked);
+        let result = answering.catch_unwind().await.unwrap_or_else(panicked);
+        log.finish(CallStatus::of(&result));
+        let mut response = respond(&result, log.request_id());
+        if !body.is_read() || self.gate.is_closed() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        body.discard(BodyBounds::known(&self.options));
+        response
+    }
+
+    /// Answers whether calls are worked on and the store answers.
+    async fn ready(&self) -> Response {
+        if self.gate.is_draining() {
+            return unavailable("stopping\n");
+        }
+        if self.readiness.check(&self.store, &self.telemetry).await {
+            plain(StatusCode::OK, "ready\n")
+        } else {
+            unavailable("the store does not answer\n")
+        }
     }
 }
 
-/// The body of a success.
-#[derive(Serialize)]
-struct Success {
-    result: Output,
-    time: Time,
+fn respond(result: &Result<Success, Failure>, request_id: &str) -> Response {
+    let mut response = match result {
+        Ok(success) => json(StatusCode::OK, success),
+        Err(failure) => {
+            let mut response = json(failure.status(), failure);
+            advise(failure, response.headers_mut());
+            response
+        }
+    };
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(REQUEST_ID, request_id);
+    }
+    response
+}
+
+/// Adds the headers that say what the caller may do about a failure.
+fn advise(failure: &Failure, headers: &mut HeaderMap) {
+    if let Some(verbs) = failure.allow() {
+        headers.insert(ALLOW, HeaderValue::from_static(verbs));
+    }
+    if let Some(challenge) = failure.challenge() {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if failure.status() == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, REPEAT_AFTER);
+    }
+}
+
+/// Adds the headers of every answer: a GET may remove a user, and no answer is for a cache or a
+/// page to interpret.
+fn harden(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    // Only a map whose keys are no strings, or a `Serialize` that fails, could not be written; there is none here.
-    let body = serde_json::to_vec(body).unwrap_or_default();
-    (status, [(CONTENT_TYPE, JSON)], body).into_response()
+    (status, [(CONTENT_TYPE, JSON)], to_json(body)).into_response()
+}
+
+fn to_json(body: &impl Serialize) -> Bytes {
+    // Only a map whose keys are no strings, or a `Serialize` that fails, could not be written;
+    // there is none here.
+    serde_json::to_vec(body).unwrap_or_default().into()
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response {
     (status, text).into_response()
+}
+
+fn unavailable(text: &'static str) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    (status, [(RETRY_AFTER, REPEAT_AFTER)], text).into_response()
 }

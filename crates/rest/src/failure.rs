@@ -5,6 +5,7 @@ use crm_chat_domain::{Refusal, Rule, StoreError, StoreErrorKind};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::parameters::Malformed;
+use crate::reading::NoRoomError;
 
 /// Why a call did not succeed. It is displayed as the description that the caller is given.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,24 +22,43 @@ pub(crate) enum Failure {
     ExpiredToken,
     #[error("the credentials lack the scope `{0}`")]
     InsufficientScope(&'static str),
-    #[error("the calling user is not active")]
+    #[error("the calling user is not active: add or activate the user in the store")]
     CallerNotActive,
+    #[error("{0}; the body looks like JSON, but its `Content-Type` says that it is a form")]
+    JsonAsForm(Refusal),
     #[error("there is no such method")]
     MethodNotFound,
+    #[error(
+        "there is no such address: call `/rest/{{user}}/{{secret}}/{{method}}` or `/rest/{{method}}`"
+    )]
+    AddressNotFound,
+    #[error("the address lacks a part: a webhook's is `/rest/{{user}}/{{secret}}/{{method}}`")]
+    WebhookIncomplete,
     #[error("version 3 of the protocol does not serve this method")]
     VersionThree,
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error("the body is longer than {0} bytes")]
     BodyTooLong(usize),
+    #[error(
+        "the body is longer than {0} bytes, the limit for a caller who is not known yet: \
+         send the token in the header `Authorization` or in the query"
+    )]
+    UnknownBodyTooLong(usize),
     #[error("a method is called by GET or POST")]
     Verb,
+    #[error("this address is read by GET or HEAD")]
+    ReadOnly,
     #[error("too many calls by these credentials: repeat later")]
     RateLimited,
     #[error("too many calls at a time: repeat later")]
     Overloaded,
+    #[error(transparent)]
+    NoRoom(#[from] NoRoomError),
     #[error("the server is stopping: repeat later")]
     Stopping,
+    #[error("the time of the batch was up before this command began: repeat the command")]
+    NotReached,
     #[error("a batch holds at most {0} commands")]
     BatchTooLong(usize),
     #[error("a batch must not hold a batch")]
@@ -74,7 +94,7 @@ impl Failure {
     /// The table of statuses and codes.
     fn row(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::Refused(refusal) => (
+            Self::Refused(refusal) | Self::JsonAsForm(refusal) => (
                 StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST),
                 refusal.code(),
             ),
@@ -84,13 +104,19 @@ impl Failure {
             Self::ExpiredToken => (StatusCode::UNAUTHORIZED, "expired_token"),
             Self::InsufficientScope(_) => (StatusCode::UNAUTHORIZED, "insufficient_scope"),
             Self::CallerNotActive => (StatusCode::UNAUTHORIZED, "authorization_error"),
-            Self::MethodNotFound => (StatusCode::NOT_FOUND, "ERROR_METHOD_NOT_FOUND"),
+            Self::MethodNotFound | Self::AddressNotFound | Self::WebhookIncomplete => {
+                (StatusCode::NOT_FOUND, "ERROR_METHOD_NOT_FOUND")
+            }
             Self::VersionThree => (StatusCode::NOT_FOUND, VERSION_THREE),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, INVALID_REQUEST),
-            Self::BodyTooLong(_) => (StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST),
-            Self::Verb => (StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST),
+            Self::BodyTooLong(_) | Self::UnknownBodyTooLong(_) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST)
+            }
+            Self::Verb | Self::ReadOnly => (StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST),
             Self::RateLimited => (StatusCode::SERVICE_UNAVAILABLE, "QUERY_LIMIT_EXCEEDED"),
-            Self::Overloaded | Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, OVERLOAD_LIMIT),
+            Self::Overloaded | Self::NoRoom(_) | Self::Stopping | Self::NotReached => {
+                (StatusCode::SERVICE_UNAVAILABLE, OVERLOAD_LIMIT)
+            }
             Self::BatchTooLong(_) => (StatusCode::BAD_REQUEST, BATCH_TOO_LONG),
             Self::BatchInBatch => (StatusCode::BAD_REQUEST, BATCH_IN_BATCH),
             Self::Store(error) => match status_of(error) {
@@ -115,9 +141,48 @@ impl Failure {
         }
     }
 
+    /// Returns why the call was shed, if it was: a label from a closed set.
+    pub(crate) fn shed_reason(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Overloaded => "max_calls",
+            Self::NoRoom(NoRoomError::Known) => "reading_known",
+            Self::NoRoom(NoRoomError::Unknown) => "reading_unknown",
+            Self::RateLimited => "rate_limit",
+            Self::Stopping => "stopping",
+            Self::NotReached => "batch_time",
+            Self::Malformed(Malformed::TooSlow) => "slow_body",
+            _ => return None,
+        })
+    }
+
+    /// Returns the verbs that would have been right.
+    pub(crate) fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::Verb => Some("GET, POST"),
+            Self::ReadOnly => Some("GET, HEAD"),
+            _ => None,
+        }
+    }
+
+    /// Returns the challenge of a 401 (RFC 9110, section 11.6.1; RFC 6750, section 3).
+    pub(crate) fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidToken | Self::ExpiredToken => {
+                Some(r#"Bearer realm="crm-chat", error="invalid_token""#)
+            }
+            Self::InsufficientScope(_) => {
+                Some(r#"Bearer realm="crm-chat", error="insufficient_scope""#)
+            }
+            _ if self.status() == StatusCode::UNAUTHORIZED => Some(r#"Bearer realm="crm-chat""#),
+            _ => None,
+        }
+    }
+
     fn argument(&self) -> Option<&'static str> {
         match self {
-            Self::Refused(refusal) => Some(refusal.argument()?.as_str()),
+            Self::Refused(refusal) | Self::JsonAsForm(refusal) => {
+                Some(refusal.argument()?.as_str())
+            }
             _ => None,
         }
     }

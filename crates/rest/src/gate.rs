@@ -12,6 +12,7 @@ use crate::failure::Failure;
 pub(crate) struct Gate {
     places: Arc<Semaphore>,
     capacity: u32,
+    draining: Arc<AtomicBool>,
     closed: Arc<AtomicBool>,
 }
 
@@ -21,6 +22,7 @@ impl Gate {
         Self {
             places: Arc::new(Semaphore::new(capacity as usize)),
             capacity,
+            draining: Arc::default(),
             closed: Arc::default(),
         }
     }
@@ -37,6 +39,16 @@ impl Gate {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Announces that the gate will be closed.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns whether the gate will be closed, or is.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst) || self.is_closed()
     }
 
     /// Returns how many calls are inside.

@@ -5,14 +5,19 @@ mod address;
 mod app;
 mod authentication;
 mod body;
+mod connection;
 mod credentials;
+mod external_metric;
 mod failure;
 mod gate;
 mod methods;
 mod openapi;
 mod options;
 mod parameters;
+mod pipeline;
 mod rate;
+mod readiness;
+mod reading;
 mod server;
 mod telemetry;
 mod time;
@@ -26,6 +31,7 @@ pub use credentials::{
     Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
     Grant, Issued, MemoryCredentials, Scopes, Secret,
 };
+pub use external_metric::ExternalMetric;
 pub use options::Options;
-pub use server::{Server, stop_signal};
+pub use server::{HangupSignal, Server, hangup_signal, stop_signal};
 pub use tls::{Tls, TlsError};

@@ -10,20 +10,14 @@ use crate::methods::Method;
 use crate::methods::schema::object;
 
 /// The media types in which parameters may come.
-const BODIES: [&str; 3] = [
-    "application/json",
-    "application/x-www-form-urlencoded",
-    "multipart/form-data",
-];
+const BODIES: [&str; 3] =
+    ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"];
 
 /// Describes everything under `/rest` in `OpenAPI` 3.1.
 pub(crate) fn describe<S: Store + 'static>() -> Json {
     let mut paths = Map::new();
     for method in Method::<S>::ALL {
-        paths.insert(
-            format!("/rest/{{user}}/{{secret}}/{}", method.name),
-            webhook(method),
-        );
+        paths.insert(format!("/rest/{{user}}/{{secret}}/{}", method.name), webhook(method));
         paths.insert(format!("/rest/{}", method.name), oauth(method));
     }
     json!({
@@ -66,10 +60,8 @@ fn verbs<S>(method: &Method<S>, way: &str, security: &Json) -> Json {
         .map(|(name, schema)| json!({"name": name, "in": "query", "style": style(schema), "schema": schema}))
         .collect();
     let schema = json!({"type": "object", "properties": parameters});
-    let content: Map<_, _> = BODIES
-        .into_iter()
-        .map(|media| (media.to_owned(), json!({"schema": schema})))
-        .collect();
+    let content: Map<_, _> =
+        BODIES.into_iter().map(|media| (media.to_owned(), json!({"schema": schema}))).collect();
     let responses = responses(method);
     json!({
         "get": {
@@ -91,11 +83,7 @@ fn verbs<S>(method: &Method<S>, way: &str, security: &Json) -> Json {
 
 /// Returns how a parameter is written into a query string.
 fn style(schema: &Json) -> &'static str {
-    if schema["oneOf"].is_array() {
-        "deepObject"
-    } else {
-        "form"
-    }
+    if schema["oneOf"].is_array() { "deepObject" } else { "form" }
 }
 
 fn responses<S>(method: &Method<S>) -> Json {
@@ -139,9 +127,7 @@ fn error(codes: &[&str]) -> Json {
 }
 
 fn command_error() -> Json {
-    let codes = Failure::refusals()
-        .chain(failure::OWN)
-        .map(|(_, code)| code);
+    let codes = Failure::refusals().chain(failure::OWN).map(|(_, code)| code);
     let mut codes: Vec<_> = codes.chain(failure::OF_COMMANDS).collect();
     codes.sort_unstable();
     codes.dedup();

@@ -5,33 +5,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use crm_chat_domain::Store;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use self::accept::{Throttle, drain_backlog, ignore_new_connections, pauses};
 use crate::app::App;
+use crate::connection::{Accepted, ConnectionLimits, ConnectionMetrics, Connections, Refusal};
 use crate::gate::Gate;
 use crate::{Credentials, Options, Tls};
 
-/// How much more than a head may be is read of it, so that the answer says what is wrong.
-const HEAD_MARGIN: usize = 4;
+mod accept;
 
-/// How many headers a request may have.
-const MAX_HEADERS: usize = 512;
-
-/// How long to wait after a connection could not be accepted, mostly for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The most connections that are being refused at a time. Further ones are closed at once.
+const MAX_SHEDDING: usize = 64;
 
 /// Serves the methods over HTTP/1.1, with TLS or without.
 #[derive(Debug)]
@@ -41,7 +33,7 @@ pub struct Server {
     gate: Gate,
     tls: Option<Tls>,
     options: Options,
-    places: Arc<Semaphore>,
+    metrics: ConnectionMetrics,
 }
 
 impl Server {
@@ -56,144 +48,157 @@ impl Server {
         options: Options,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        let places = options.max_connections.clamp(1, Semaphore::MAX_PERMITS);
-        let app = App::new(store, credentials, options.clone());
+        let mut app = App::new(store, credentials, options.clone());
+        let metrics = ConnectionMetrics::default();
+        metrics.register(app.registry());
         Ok(Self {
             listener,
             gate: app.gate(),
             router: app.into_router(),
             tls: None,
-            places: Arc::new(Semaphore::new(places)),
+            metrics,
             options,
         })
     }
 
-    /// Speaks TLS.
+    /// Speaks TLS. A clone of `tls` may [reload](Tls::reload) its files while the server runs.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
-        Self {
-            tls: Some(tls),
-            ..self
-        }
+        Self { tls: Some(tls), ..self }
     }
 
     /// Returns the address listened at.
     ///
     /// # Errors
-    /// [`io::Error`] if the system does not tell.
+    /// [`io::Error`] if the system does not return it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` is ready, such as [`stop_signal`], and then stops in order.
+    /// Serves until `stop` is ready, such as [`stop_signal`], and then shuts down gracefully.
     ///
-    /// Calls that were let in are answered, those that still arrive are answered `OVERLOAD_LIMIT`. What is not done
-    /// within [`Options::grace`] is cut off.
+    /// For [`Options::drain`], `/readyz` answers 503 and everything else is served as before. Then
+    /// calls at work are answered, and calls that still arrive are answered `OVERLOAD_LIMIT`, also
+    /// those of connections that the system has already accepted. What is not done within
+    /// [`Options::grace`] is cut.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let mut connections = Connections::default();
-        self.accept_until(stop, &mut connections).await;
+        let (stopping, stopped) = watch::channel(false);
+        let connections = Connections {
+            router: self.router,
+            options: self.options.clone(),
+            metrics: self.metrics,
+            stopping: stopped,
+        };
+        let mut acceptor = Acceptor {
+            limits: ConnectionLimits::new(&self.options),
+            shedding: Arc::new(Semaphore::new(MAX_SHEDDING)),
+            tls: self.tls,
+            connections: Arc::new(connections),
+            tasks: JoinSet::new(),
+            failures: Throttle::default(),
+            refusals: Throttle::default(),
+        };
+        let Options { drain, grace, .. } = self.options;
+        acceptor.accept_until(&self.listener, stop).await;
 
-        let end = Instant::now() + self.options.grace;
+        if !drain.is_zero() {
+            tracing::info!(?drain, "draining");
+            self.gate.drain();
+            acceptor.accept_until(&self.listener, sleep(drain)).await;
+        }
+
+        let end = Instant::now() + grace;
         tracing::info!(calls = self.gate.inside(), "stopping");
         self.gate.close();
-        let _ = self
-            .accept_until(timeout_at(end, self.gate.empty()), &mut connections)
-            .await;
+        stopping.send_replace(true);
+        let done = timeout_at(end, self.gate.empty());
+        let _ = acceptor.accept_until(&self.listener, done).await;
+        ignore_new_connections(&self.listener);
+        let settled = sleep(accept::SETTLE.min(grace / 4));
+        acceptor.accept_until(&self.listener, settled).await;
+        for accepted in drain_backlog(self.listener) {
+            acceptor.admit(accepted);
+        }
 
-        drop(self.listener);
-        let Connections {
-            graceful,
-            mut tasks,
-        } = connections;
-        let stopped = timeout_at(end, graceful.shutdown()).await;
+        let mut tasks = acceptor.tasks;
+        let joined = async { while tasks.join_next().await.is_some() {} };
+        let stopped = timeout_at(end, joined).await;
         let cut = stopped.is_err().then_some(tasks.len());
         tasks.shutdown().await;
         tracing::info!(cut, "stopped");
     }
+}
 
+/// Accepts connections, and starts a task for each.
+struct Acceptor {
+    limits: ConnectionLimits,
+    shedding: Arc<Semaphore>,
+    tls: Option<Tls>,
+    connections: Arc<Connections>,
+    tasks: JoinSet<()>,
+    failures: Throttle,
+    refusals: Throttle,
+}
+
+impl Acceptor {
     /// Accepts and serves connections until `end` is ready.
-    async fn accept_until<T>(
-        &self,
-        end: impl Future<Output = T>,
-        connections: &mut Connections,
-    ) -> T {
+    async fn accept_until<T>(&mut self, listener: &TcpListener, end: impl Future<Output = T>) -> T {
         let mut end = pin!(end);
         loop {
             tokio::select! {
                 ended = &mut end => return ended,
-                (stream, place) = self.accept() => {
-                    let watcher = connections.graceful.watcher();
-                    connections.tasks.spawn(self.serve(stream, place, watcher));
-                }
-                Some(_) = connections.tasks.join_next() => {}
-            }
-        }
-    }
-
-    async fn accept(&self) -> (TcpStream, OwnedSemaphorePermit) {
-        loop {
-            let place = Arc::clone(&self.places).acquire_owned().await;
-            match (self.listener.accept().await, place) {
-                (Ok((stream, _)), Ok(place)) => return (stream, place),
-                (Err(error), _) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-                // The semaphore is never closed.
-                (_, Err(_)) => {}
-            }
-        }
-    }
-
-    /// Returns what serves one connection to its end.
-    fn serve(
-        &self,
-        stream: TcpStream,
-        place: OwnedSemaphorePermit,
-        watcher: Watcher,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let router = self.router.clone();
-        let options = self.options.clone();
-        let acceptor = self.tls.as_ref().map(Tls::acceptor);
-        async move {
-            let _place = place;
-            // Small answers should not wait for more to send.
-            let _ = stream.set_nodelay(true);
-            let served = match acceptor {
-                None => converse(stream, router, &options, watcher).await,
-                Some(acceptor) => match timeout(options.max_time, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => converse(stream, router, &options, watcher).await,
-                    Ok(Err(error)) => Err(error.into()),
-                    Err(_) => Ok(()),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.admit(Accepted { stream, peer }),
+                    Err(error) if pauses(&error) => {
+                        if let Some(failures) = self.failures.pass() {
+                            tracing::warn!(%error, failures, "cannot accept connections");
+                        }
+                        tokio::select! {
+                            ended = &mut end => return ended,
+                            () = sleep(accept::PAUSE) => {}
+                        }
+                    }
+                    Err(error) => tracing::debug!(%error, "connection lost before it was accepted"),
                 },
-            };
-            if let Err(error) = served {
-                tracing::debug!(error, "connection lost");
+                Some(_) = self.tasks.join_next() => {}
             }
         }
     }
-}
 
-#[derive(Default)]
-struct Connections {
-    graceful: GracefulShutdown,
-    tasks: JoinSet<()>,
-}
-
-/// Answers the requests of one connection.
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
-    options: &Options,
-    watcher: Watcher,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.max_time)
-        .max_buf_size(options.max_head.saturating_mul(HEAD_MARGIN).max(8192))
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    Ok(watcher.watch(connection).await?)
+    /// Serves a connection, or refuses it if there are too many. Never waits for other ones, so
+    /// that no peer can stop the server from accepting.
+    fn admit(&mut self, accepted: Accepted) {
+        let connections = Arc::clone(&self.connections);
+        connections.metrics.accepted();
+        let peer = accepted.peer;
+        match self.limits.try_acquire(peer.ip()) {
+            Ok(permit) => {
+                let acceptor = self.tls.as_ref().map(Tls::acceptor);
+                self.tasks.spawn(async move {
+                    let _permit = permit;
+                    connections.serve(accepted, acceptor).await;
+                });
+            }
+            Err(reason) => {
+                connections.metrics.refused(reason);
+                // A peer that is refused may try again at once, and often.
+                if let Some(connections) = self.refusals.pass() {
+                    let reason = reason.name();
+                    tracing::info!(%peer, reason, connections, "connection closed");
+                }
+                // With TLS an answer would need a handshake, which costs more than it helps.
+                if self.tls.is_some() {
+                    return;
+                }
+                if let Ok(permit) = Arc::clone(&self.shedding).try_acquire_owned() {
+                    self.tasks.spawn(async move {
+                        let _permit = permit;
+                        Refusal::OVERLOADED.send_after_request(accepted.stream).await;
+                    });
+                }
+            }
+        }
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.
@@ -209,4 +214,24 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+/// Listens for SIGHUP, which no longer ends the process then.
+///
+/// # Errors
+/// [`io::Error`] if the signal cannot be listened for.
+pub fn hangup_signal() -> io::Result<HangupSignal> {
+    signal(SignalKind::hangup()).map(HangupSignal)
+}
+
+/// SIGHUP, which conventionally asks a server to read its files again.
+#[derive(Debug)]
+pub struct HangupSignal(Signal);
+
+impl HangupSignal {
+    /// Waits for the next SIGHUP.
+    pub async fn received(&mut self) {
+        // The stream of a signal does not end.
+        let _ = self.0.recv().await;
+    }
 }

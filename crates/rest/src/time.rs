@@ -17,10 +17,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self {
-            wall: SystemTime::now(),
-            monotonic: Instant::now(),
-        }
+        Self { wall: SystemTime::now(), monotonic: Instant::now() }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {

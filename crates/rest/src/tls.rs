@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
@@ -11,21 +11,30 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
 /// A certificate with its key, by which a [`Server`](crate::Server) speaks TLS 1.2 and 1.3.
+///
+/// Clones share what they hold: after one of them [reloads](Self::reload) the files, all of them
+/// use the new certificate.
 #[derive(Clone)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls(Arc<Shared>);
 
-/// Why there is no TLS.
+struct Shared {
+    certificates: PathBuf,
+    key: PathBuf,
+    config: RwLock<Arc<ServerConfig>>,
+}
+
+/// The error returned when TLS cannot be set up from files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read, or holds nothing of the kind.
     #[error("cannot read {what} from `{}`", path.display())]
     File {
-        /// What is sought.
+        /// A name for the expected content.
         what: &'static str,
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
-        /// Why it was not found.
+        /// The underlying error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The certificate and the key do not go together.
@@ -37,39 +46,52 @@ impl Tls {
     /// Reads a chain of certificates, the server's own first, and its private key, both in PEM.
     ///
     /// # Errors
-    /// [`TlsError`] if a file cannot be read, or what it holds cannot be used.
+    /// [`TlsError`] if a file cannot be read, or its content cannot be used.
     pub fn from_files(
         certificates: impl AsRef<Path>,
         key: impl AsRef<Path>,
     ) -> Result<Self, TlsError> {
-        let chain = read(certificates.as_ref(), "certificates", |path| {
-            let chain: Vec<_> = CertificateDer::pem_file_iter(path)?.collect::<Result<_, _>>()?;
-            if chain.is_empty() {
-                Err(pem::Error::NoItemsFound)
-            } else {
-                Ok(chain)
-            }
-        })?;
-        let key = read(key.as_ref(), "a private key", |path| {
-            PrivateKeyDer::from_pem_file(path)
-        })?;
-        Self::new(chain, key).map_err(|error| TlsError::Pair(error.into()))
+        let (certificates, key) = (certificates.as_ref().to_owned(), key.as_ref().to_owned());
+        let config = RwLock::new(load(&certificates, &key)?);
+        Ok(Self(Arc::new(Shared { certificates, key, config })))
     }
 
-    fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Self, rustls::Error> {
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        Ok(Self(Arc::new(config)))
+    /// Reads the files again. Handshakes from now on use their content; open connections go on.
+    ///
+    /// # Errors
+    /// [`TlsError`] if a file cannot be read, or its content cannot be used. The previous
+    /// certificate and key stay in use then.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let config = load(&self.0.certificates, &self.0.key)?;
+        let mut current = self.0.config.write().unwrap_or_else(PoisonError::into_inner);
+        *current = config;
+        Ok(())
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0))
+        let current = self.0.config.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&current))
     }
+}
+
+fn load(certificates: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = read(certificates, "certificates", |path| {
+        let chain: Vec<_> = CertificateDer::pem_file_iter(path)?.collect::<Result<_, _>>()?;
+        if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) }
+    })?;
+    let key = read(key, "a private key", |path| PrivateKeyDer::from_pem_file(path))?;
+    configure(chain, key).map_err(|error| TlsError::Pair(error.into()))
+}
+
+fn configure(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(Arc::new(config))
 }
 
 fn read<T>(
@@ -84,9 +106,12 @@ fn read<T>(
     })
 }
 
-/// Shows nothing of the key.
+/// Shows the paths, and nothing of the key.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("certificates", &self.0.certificates)
+            .field("key", &self.0.key)
+            .finish_non_exhaustive()
     }
 }

@@ -108,6 +108,12 @@ impl Array {
         self.get(name).map_or(Input::Absent, Value::to_input)
     }
 
+    /// Returns whether these look like an object of JSON that was read as a form.
+    pub(crate) fn look_like_json(&self) -> bool {
+        let mut names = self.entries.keys();
+        names.any(|name| name.trim_start().starts_with('{'))
+    }
+
     /// Picks the parameters of a removal.
     pub(crate) fn to_request(&self) -> Request {
         Request {

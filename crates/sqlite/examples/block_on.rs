@@ -4,9 +4,8 @@
 
 use std::error::Error;
 
-use crm_chat_domain::{
-    Access, Chat, Link, Outcome, Removal, Remover, Snapshot, User, UserId, UserKind, remove_user,
-};
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User, UserKind};
+use crm_chat_domain::{Outcome, Removal, Snapshot, UserId, remove_user};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
@@ -30,10 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Another handle on the same file, as another process would have it.
         let other = Sqlite::options().create(false).open(&file).await?;
         for entry in other.log(0, 100).await? {
-            println!(
-                "record {}: the owner is now {:?}",
-                entry.sequence, entry.record.new_owner
-            );
+            println!("record {}: the owner is now {:?}", entry.sequence, entry.record.new_owner);
         }
         let again = remove_user(&other, actor, &removal).await.unwrap_err();
         println!("again: {again}");
@@ -45,24 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn world(actor: UserId, owner: UserId, member: UserId) -> Result<Snapshot, Box<dyn Error>> {
     let entity = "deal:288".parse()?;
     let chat = 8773.try_into()?;
-    let human = |id| User {
-        id,
-        active: true,
-        kind: UserKind::Human,
-    };
+    let human = |id| User { id, active: true, kind: UserKind::Human };
     Ok(Snapshot {
         users: vec![human(owner), human(member)],
-        chats: vec![Chat {
-            id: chat,
-            owner: Some(owner),
-            members: vec![owner, member],
-        }],
+        chats: vec![Chat { id: chat, owner: Some(owner), members: vec![owner, member] }],
         links: vec![Link { entity, chat }],
-        access: vec![Access {
-            user: actor,
-            entity,
-        }],
-        removers: vec![Remover { user: actor, chat }],
+        access: vec![AccessGrant { user: actor, entity }],
+        removers: vec![RemovalRight { user: actor, chat }],
         ..Snapshot::default()
     })
 }

@@ -2,10 +2,14 @@
 
 CREATE TABLE settings (
     only                INTEGER PRIMARY KEY CHECK (only = 1),
-    messenger_installed INTEGER NOT NULL CHECK (messenger_installed IN (0, 1))
+    messenger_installed INTEGER NOT NULL CHECK (messenger_installed IN (0, 1)),
+    -- Names one numbering of the log: new with every load, and in every backup.
+    epoch               TEXT    NOT NULL CHECK (length(epoch) = 32),
+    -- Records numbered up to here may have been deleted from the log.
+    pruned_through      INTEGER NOT NULL DEFAULT 0 CHECK (pruned_through >= 0)
 ) STRICT;
 
-INSERT INTO settings (only, messenger_installed) VALUES (1, 1);
+INSERT INTO settings (only, messenger_installed, epoch) VALUES (1, 1, lower(hex(randomblob(16))));
 
 CREATE TABLE users (
     id     INTEGER PRIMARY KEY CHECK (id > 0),
@@ -57,9 +61,10 @@ CREATE TABLE removers (
 
 CREATE INDEX removers_of_chat ON removers (chat);
 
--- The log. A chat in it may be gone.
+-- The log. A chat in it may be gone. AUTOINCREMENT, since the number of a deleted record is never
+-- given to another.
 CREATE TABLE removals (
-    sequence    INTEGER PRIMARY KEY CHECK (sequence > 0),
+    sequence    INTEGER PRIMARY KEY AUTOINCREMENT CHECK (sequence > 0),
     chat        INTEGER NOT NULL CHECK (chat > 0),
     user        INTEGER NOT NULL CHECK (user > 0),
     actor       INTEGER NOT NULL CHECK (actor > 0),

@@ -1,9 +1,10 @@
 //! The single changes.
 
-use crm_chat_domain::{ChatId, Edit, EditError, EditRejection, Link, UserId};
+use crm_chat_domain::snapshot::{EditError, EditRejection, Link};
+use crm_chat_domain::{ChatId, Edit, UserId};
+use crm_chat_sqlite_file::failed;
 use rusqlite::{Connection, Params, params};
 
-use crate::error::failed;
 use crate::value::user_kind;
 
 /// Makes a single change.
@@ -40,10 +41,9 @@ fn make(store: &Store<'_>, edit: &Edit) -> Result<(), Stop> {
         ),
         Edit::ActivateUser { user } => store.set_active(user, true),
         Edit::DeactivateUser { user } => store.set_active(user, false),
-        Edit::AddChat { chat } => store.write(
-            "INSERT INTO chats (id) VALUES (?1) ON CONFLICT DO NOTHING",
-            [chat.get()],
-        ),
+        Edit::AddChat { chat } => {
+            store.write("INSERT INTO chats (id) VALUES (?1) ON CONFLICT DO NOTHING", [chat.get()])
+        }
         // Its members, links and removers go by ON DELETE CASCADE.
         Edit::DeleteChat { chat } => store.write("DELETE FROM chats WHERE id = ?1", [chat.get()]),
         Edit::Join { chat, user } => store.join(chat, user),
@@ -57,19 +57,11 @@ fn make(store: &Store<'_>, edit: &Edit) -> Result<(), Stop> {
         Edit::Unlink(link) => store.unlink(link),
         Edit::GrantAccess(access) => store.write(
             "INSERT INTO access (user, kind, entity) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-            params![
-                access.user.get(),
-                access.entity.kind.as_str(),
-                access.entity.id.get()
-            ],
+            params![access.user.get(), access.entity.kind.as_str(), access.entity.id.get()],
         ),
         Edit::RevokeAccess(access) => store.write(
             "DELETE FROM access WHERE user = ?1 AND kind = ?2 AND entity = ?3",
-            params![
-                access.user.get(),
-                access.entity.kind.as_str(),
-                access.entity.id.get()
-            ],
+            params![access.user.get(), access.entity.kind.as_str(), access.entity.id.get()],
         ),
         Edit::GrantRemoval(remover) => {
             store.known(remover.chat)?;
@@ -129,10 +121,7 @@ impl Store<'_> {
 
     fn leave(&self, chat: ChatId, user: UserId) -> Result<(), Stop> {
         let ids = [chat.get(), user.get()];
-        self.write(
-            "UPDATE chats SET owner = NULL WHERE id = ?1 AND owner = ?2",
-            ids,
-        )?;
+        self.write("UPDATE chats SET owner = NULL WHERE id = ?1 AND owner = ?2", ids)?;
         self.write("DELETE FROM members WHERE chat = ?1 AND user = ?2", ids)
     }
 
@@ -153,22 +142,14 @@ impl Store<'_> {
         self.write(
             "INSERT INTO links (position, kind, entity, chat)
              SELECT coalesce(max(position), 0) + 1, ?1, ?2, ?3 FROM links",
-            params![
-                link.entity.kind.as_str(),
-                link.entity.id.get(),
-                link.chat.get()
-            ],
+            params![link.entity.kind.as_str(), link.entity.id.get(), link.chat.get()],
         )
     }
 
     fn unlink(&self, link: Link) -> Result<(), Stop> {
         self.write(
             "DELETE FROM links WHERE kind = ?1 AND entity = ?2 AND chat = ?3",
-            params![
-                link.entity.kind.as_str(),
-                link.entity.id.get(),
-                link.chat.get()
-            ],
+            params![link.entity.kind.as_str(), link.entity.id.get(), link.chat.get()],
         )
     }
 }

@@ -1,8 +1,10 @@
-//! A full disk, tried from within: how large a file may grow is a setting of the connection.
+//! Failures that are provoked from within: a full disk by a limit of the connection, a write that
+//! fails by a trigger.
 
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, LoadError, RemovalRight, User, UserKind};
 use crm_chat_domain::{
-    Access, Chat, Link, LoadError, Outcome, Removal, RemoveError, Remover, Snapshot,
-    StoreErrorKind, User, UserId, UserKind, remove_user,
+    Change, ChatRepo, Outcome, OwnerChange, Removal, RemoveError, Snapshot, Store, StoreErrorKind,
+    UnitOfWork, UserId, remove_user,
 };
 use futures_lite::future::block_on;
 
@@ -18,40 +20,18 @@ fn world() -> Snapshot {
     let chat = 8773.try_into().unwrap();
     let users = (2..=2000).map(user);
     Snapshot {
-        users: users
-            .clone()
-            .map(|id| User {
-                id,
-                active: true,
-                kind: UserKind::Human,
-            })
-            .collect(),
-        chats: vec![Chat {
-            id: chat,
-            owner: None,
-            members: users.collect(),
-        }],
+        users: users.clone().map(|id| User { id, active: true, kind: UserKind::Human }).collect(),
+        chats: vec![Chat { id: chat, owner: None, members: users.collect() }],
         links: vec![Link { entity, chat }],
-        access: vec![Access {
-            user: user(1),
-            entity,
-        }],
-        removers: vec![Remover {
-            user: user(1),
-            chat,
-        }],
+        access: vec![AccessGrant { user: user(1), entity }],
+        removers: vec![RemovalRight { user: user(1), chat }],
         ..Snapshot::default()
     }
 }
 
-/// Lets the store's file grow to so many pages at most; to none beyond what it has for 1.
+/// Limits the pages of the store's file; 1 keeps it from growing.
 async fn limit_pages(store: &Sqlite, pages: u32) {
-    store
-        .connection
-        .lock()
-        .await
-        .pragma_update(None, "max_page_count", pages)
-        .unwrap();
+    store.connection.lock().await.pragma_update(None, "max_page_count", pages).unwrap();
 }
 
 #[test]
@@ -62,9 +42,10 @@ fn on_a_full_disk_nothing_is_kept_and_later_all_goes_on() {
         let store = Sqlite::open(&file).await.unwrap();
         limit_pages(&store, 1).await;
         let error = store.load(world()).await.unwrap_err();
-        let told = "cannot load a snapshot: unavailable: the disk is full (code 13): free some space and try again";
+        let expected = "cannot load a snapshot: unavailable: the disk is full (code 13): free some \
+                        space and try again";
         assert!(
-            matches!(&error, LoadError::Store(error) if error.report() == told),
+            matches!(&error, LoadError::Store(error) if error.report() == expected),
             "{error:?}"
         );
         assert_eq!(store.dump().await.unwrap(), Snapshot::default());
@@ -81,21 +62,56 @@ fn on_a_full_disk_nothing_is_kept_and_later_all_goes_on() {
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(
-            error.kind(),
-            StoreErrorKind::Unavailable,
-            "{}",
-            error.report()
-        );
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", error.report());
         let dump = store.dump().await.unwrap();
         let count = usize::try_from(removed).unwrap();
-        assert_eq!(
-            (dump.removals.len(), dump.chats[0].members.len()),
-            (count, 1999 - count)
-        );
+        assert_eq!((dump.removals.len(), dump.chats[0].members.len()), (count, 1999 - count));
 
         limit_pages(&store, u32::MAX - 1).await;
         let retried = remove_user(&store, user(1), &removal(removed + 2)).await;
         assert!(matches!(retried, Ok(Outcome::Removed(_))), "{retried:?}");
+    });
+}
+
+/// The member is deleted, and then the record cannot be written.
+#[test]
+fn transaction_whose_write_failed_cannot_be_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    block_on(async {
+        let store = Sqlite::open(directory.path().join("store.db")).await.unwrap();
+        store.load(world()).await.unwrap();
+        let change = |id| Change {
+            chat: 8773.try_into().unwrap(),
+            user: user(id),
+            actor: user(1),
+            entity: "deal:288".parse().unwrap(),
+            owner: OwnerChange::Unchanged,
+        };
+        let trigger = "CREATE TEMP TRIGGER fail BEFORE INSERT ON removals
+            WHEN new.user = 3 BEGIN SELECT raise(FAIL, 'provoked'); END";
+        let connection = store.connection.lock().await;
+        connection.execute_batch(trigger).unwrap();
+        drop(connection);
+
+        let mut tx = store.begin().await.unwrap();
+        assert!(tx.remove_member(&change(2)).await.unwrap());
+        let error = tx.remove_member(&change(3)).await.unwrap_err();
+        let expected =
+            "cannot remove user 3 from chat 8773: unexpected failure: provoked (code 1811)";
+        assert_eq!(error.report(), expected);
+        // The state of the chat is not known any more, so nothing else can be written either.
+        let error = tx.remove_member(&change(4)).await.unwrap_err();
+        assert_eq!(error.report(), expected);
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Other);
+        assert_eq!(
+            error.report(),
+            format!("cannot commit a transaction: unexpected failure: {expected}")
+        );
+        assert_eq!(store.dump().await.unwrap(), world());
+
+        let removal = Removal::new("deal:288".parse().unwrap(), user(4));
+        let removed = remove_user(&store, user(1), &removal).await;
+        assert!(matches!(removed, Ok(Outcome::Removed(_))), "{removed:?}");
     });
 }

@@ -1,20 +1,20 @@
-//! How a store is opened.
+//! Opening a store.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_lock::Mutex;
 use blocking::unblock;
-use crm_chat_domain::{StoreError, StoreErrorKind};
-use rusqlite::{Connection, OpenFlags};
+use crm_chat_domain::StoreError;
+use crm_chat_sqlite_file::{DatabaseFile, OpenOptions, configure, failed};
+use rusqlite::Connection;
 
 use crate::Sqlite;
-use crate::error::{failed, is_busy};
-use crate::file::{self, Found};
-use crate::migrate::{self, migrate};
+use crate::readers::Readers;
+use crate::schema::SCHEMA;
 
-/// How a store is opened.
+/// Options for opening a store.
 ///
 /// ```
 /// # futures_lite::future::block_on(async {
@@ -36,23 +36,19 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            lock_timeout: Duration::from_secs(5),
-            create: true,
-        }
+        Self { lock_timeout: Duration::from_secs(5), create: true }
     }
 }
 
 impl Options {
-    /// Says how long to wait for others who hold the store before an operation fails as *unavailable*; 5 s by default.
+    /// Sets the time after which an operation that waits for other transactions fails as
+    /// *unavailable*; 5 s by default.
     pub const fn lock_timeout(self, lock_timeout: Duration) -> Self {
-        Self {
-            lock_timeout,
-            ..self
-        }
+        Self { lock_timeout, ..self }
     }
 
-    /// Says whether to create a store where there is no file, or an empty one; true by default. Folders are not created.
+    /// Sets whether to create a store where there is no file, or an empty one; true by default. On
+    /// Unix only its owner may read and write a file that is created. Directories are not created.
     pub const fn create(self, create: bool) -> Self {
         Self { create, ..self }
     }
@@ -60,10 +56,11 @@ impl Options {
     /// Opens the store in a file, and brings it to this version's schema.
     ///
     /// # Errors
-    /// - *unavailable*: there is no such file and none is to be created, it cannot be opened or written, or somebody
-    ///   else held it for too long;
-    /// - *unsupported*: it is a SQLite database of another program, or a store of a newer version;
-    /// - *corrupt*: it is no SQLite database, or damaged.
+    /// - *unavailable*: there is no such file and none is to be created, it cannot be opened or
+    ///   written, or another process held it for too long;
+    /// - *unsupported*: it is a SQLite database of another program, or a store of a newer version,
+    ///   or its journal cannot be a WAL there;
+    /// - *corrupt*: it is not a SQLite database, or damaged.
     ///
     /// A file that is refused is left as it is.
     pub async fn open(self, path: impl AsRef<Path>) -> Result<Sqlite, StoreError> {
@@ -82,95 +79,27 @@ impl Options {
         unblock(move || {
             let connection = Connection::open_in_memory().map_err(failed("open a database"))?;
             configure(&connection)?;
-            migrate(&connection)?;
-            Ok(self.handle(connection, false))
+            SCHEMA.migrate(&connection)?;
+            Ok(self.handle(connection, None))
         })
         .await
     }
 
     fn open_file(self, path: &Path) -> Result<Sqlite, StoreError> {
-        self.check(path)?;
-        // Not `:memory:`, nor a name that SQLite takes for a URI.
-        let path = std::path::absolute(path).map_err(unreachable)?;
-        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        flags.set(OpenFlags::SQLITE_OPEN_CREATE, self.create);
-        let connection =
-            Connection::open_with_flags(path, flags).map_err(failed("open the file"))?;
-        if connection
-            .is_readonly("main")
-            .map_err(failed("open the file"))?
-        {
-            return Err(
-                StoreError::new(StoreErrorKind::Unavailable, "write the file")
-                    .with_source("it is read-only, and a store is written to"),
-            );
-        }
-        connection
-            .busy_timeout(self.lock_timeout)
-            .map_err(failed("set how long to wait"))?;
-        configure(&connection)?;
-        migrate(&connection)?;
-        self.use_wal(&connection)?;
-        // From here on, whoever must wait does so asynchronously.
-        connection
-            .busy_timeout(Duration::ZERO)
-            .map_err(failed("set how long to wait"))?;
-        Ok(self.handle(connection, true))
+        let options = OpenOptions { create: self.create, lock_timeout: self.lock_timeout };
+        let (file, connection) = DatabaseFile::open(path, &SCHEMA, options)?;
+        // From here on a session waits asynchronously.
+        connection.busy_timeout(Duration::ZERO).map_err(failed("set the busy timeout"))?;
+        Ok(self.handle(connection, Some(Readers::new(file))))
     }
 
-    /// Refuses a file that is no store before SQLite touches it.
-    fn check(&self, path: &Path) -> Result<(), StoreError> {
-        match file::look(path).map_err(unreachable)? {
-            Found::Nothing if !self.create => Err(unreachable("there is no such file")),
-            Found::Empty if !self.create => Err(unreachable("the file is empty")),
-            Found::Nothing | Found::Empty | Found::Usable => Ok(()),
-            Found::Newer(version) => Err(migrate::newer(version)),
-            Found::Foreign => Err(migrate::foreign()),
-            Found::NoDatabase => Err(StoreError::new(
-                StoreErrorKind::Corrupt,
-                "read the file's header",
-            )
-            .with_source("it is no SQLite database, or its header is damaged")),
-        }
-    }
-
-    /// Switches the journal to WAL. SQLite waits by itself for a reader, but not for a writer: it already reads the file
-    /// when it asks for the write lock.
-    fn use_wal(&self, connection: &Connection) -> Result<(), StoreError> {
-        let start = Instant::now();
-        loop {
-            match connection.pragma_update(None, "journal_mode", "WAL") {
-                Err(error) if is_busy(&error) && start.elapsed() < self.lock_timeout => {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                result => return result.map_err(failed("switch the journal to WAL")),
-            }
-        }
-    }
-
-    fn handle(self, connection: Connection, durable: bool) -> Sqlite {
+    fn handle(self, connection: Connection, readers: Option<Arc<Readers>>) -> Sqlite {
         Sqlite {
             connection: Arc::new(Mutex::new(connection)),
+            readers,
             lock_timeout: self.lock_timeout,
-            durable,
         }
     }
-}
-
-fn configure(connection: &Connection) -> Result<(), StoreError> {
-    connection.set_prepared_statement_cache_capacity(32);
-    connection
-        .execute_batch(
-            "PRAGMA foreign_keys = ON;
-             PRAGMA synchronous = FULL;
-             PRAGMA trusted_schema = OFF;
-             PRAGMA cell_size_check = ON",
-        )
-        .map_err(failed("configure the connection"))
-}
-
-fn unreachable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, "open the file").with_source(source)
 }
 
 #[cfg(test)]
@@ -178,6 +107,7 @@ mod tests {
     use futures_lite::future::block_on;
 
     use super::*;
+    use crate::session::{Purpose, Session};
 
     #[test]
     fn every_connection_checks_what_it_reads_and_syncs_what_it_writes() {
@@ -185,15 +115,24 @@ mod tests {
         let file = folder.path().join("crm-chat.db");
         block_on(async {
             let store = Sqlite::open(&file).await.unwrap();
-            let connection = store.connection.lock().await;
-            for (setting, expected) in [
-                ("foreign_keys", 1),
-                ("synchronous", 2), // FULL
-                ("trusted_schema", 0),
-                ("cell_size_check", 1),
-            ] {
-                let set = connection.pragma_query_value(None, setting, |row| row.get::<_, i64>(0));
-                assert_eq!(set, Ok(expected), "{setting}");
+            let session = |purpose| Session::begin(&store, purpose);
+            let writer = session(Purpose::Writing).await.unwrap();
+            let reader = session(Purpose::Reading).await.unwrap();
+            for (session, setting, expected) in
+                [(&writer, "query_only", 0), (&reader, "query_only", 1)].into_iter().chain(
+                    [&writer, &reader].into_iter().flat_map(|session| {
+                        [
+                            (session, "foreign_keys", 1),
+                            (session, "synchronous", 2), // FULL
+                            (session, "trusted_schema", 0),
+                            (session, "cell_size_check", 1),
+                            (session, "journal_size_limit", 64 * 1024 * 1024),
+                        ]
+                    }),
+                )
+            {
+                let actual = session.pragma_query_value(None, setting, |row| row.get::<_, i64>(0));
+                assert_eq!(actual, Ok(expected), "{setting}");
             }
         });
     }

@@ -2,11 +2,11 @@
 
 use std::fmt::Display;
 
-use crm_chat_domain::{Entity, EntityKind, StoreError, UserKind};
+use crm_chat_domain::snapshot::UserKind;
+use crm_chat_domain::{Entity, EntityKind, StoreError};
+use crm_chat_sqlite_file::corrupt;
 
-use crate::error::corrupt;
-
-/// Where a value was read, for the message if it is none.
+/// The place where a value was read, for the message if it is not valid.
 pub(crate) struct Place<'a, K> {
     pub(crate) table: &'a str,
     pub(crate) key: K,
@@ -18,7 +18,7 @@ impl<K: Display> Place<'_, K> {
         I::try_from(value).map_err(|_| self.wrong(column, value))
     }
 
-    /// Reads a text that stands for a value.
+    /// Parses a text.
     pub(crate) fn parse<T: std::str::FromStr>(
         &self,
         column: &str,
@@ -29,10 +29,7 @@ impl<K: Display> Place<'_, K> {
 
     /// Reads an entity.
     pub(crate) fn entity(&self, kind: &str, id: i64) -> Result<Entity, StoreError> {
-        Ok(Entity {
-            kind: self.parse::<EntityKind>("kind", kind)?,
-            id: self.id("entity", id)?,
-        })
+        Ok(Entity { kind: self.parse::<EntityKind>("kind", kind)?, id: self.id("entity", id)? })
     }
 
     /// Reads a kind of user.

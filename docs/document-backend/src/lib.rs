@@ -1,103 +1,95 @@
-//! A store that keeps all it knows in one document, and a number that says which state of it this is.
+//! A store that keeps its whole state in one document with a version number.
 //!
-//! A transaction works on a copy. Committing compares the number with the one that the copy was made of: if another
-//! transaction committed in between, this one conflicts, and the core replays it.
+//! A transaction works on a copy of the document. Its commit compares the version with the one that
+//! was copied. If another transaction has committed in between, this one conflicts, and the core
+//! replays it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crm_chat_domain::snapshot::UserKind;
 use crm_chat_domain::{
     Change, ChatId, ChatRepo, CrmRepo, Entity, LogEntry, OwnerChange, Permissions, RemovalRecord,
-    Role, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId, UserKind, UserRepo,
+    Role, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId, UserRepo,
 };
 
-/// The document and its number.
+/// The version number and the document.
 type Versioned = (u64, Snapshot);
 
-/// A handle on the document.
+/// A handle to the document. Its clones share the document.
 #[derive(Clone)]
-pub struct Documents(Arc<Mutex<Versioned>>);
+pub struct DocumentStore(Arc<Mutex<Versioned>>);
 
-/// A copy of the document, at work.
-pub struct Copied {
-    origin: Documents,
-    number: u64,
+/// A transaction on a copy of the document.
+pub struct DocumentTransaction {
+    store: DocumentStore,
+    version: u64,
     document: Snapshot,
 }
 
-impl Documents {
-    /// Makes a store that holds a valid snapshot.
-    pub fn holding(document: Snapshot) -> Self {
+impl DocumentStore {
+    /// Returns a store of a valid snapshot.
+    pub fn new(document: Snapshot) -> Self {
         Self(Arc::new(Mutex::new((0, document))))
     }
 
-    /// Returns a copy of the document, and its number.
-    fn copy(&self) -> Versioned {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Returns a copy of the document with its version.
+    fn read(&self) -> Versioned {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns what is committed.
+    /// Returns the committed state.
     pub async fn dump(&self) -> Snapshot {
-        let mut document = self.copy().1;
+        let mut document = self.read().1;
         document.sort();
         document
     }
 
     /// Returns up to `limit` records of the removal log that are numbered above `after`.
     pub async fn log(&self, after: u64, limit: usize) -> Vec<LogEntry> {
-        let numbered = (1..).zip(self.copy().1.removals);
+        let numbered = (1..).zip(self.read().1.removals);
         let entries = numbered.map(|(sequence, record)| LogEntry { sequence, record });
         let above = entries.filter(|entry| entry.sequence > after);
         above.take(limit).collect()
     }
 
-    /// Puts a document in the place of the one numbered so; tells whether that one still stood.
-    pub fn replace(&self, number: u64, document: Snapshot) -> bool {
+    /// Replaces the document if `version` is still current. Returns `true` if it was.
+    pub fn replace(&self, version: u64, document: Snapshot) -> bool {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let stands = current.0 == number;
-        if stands {
-            *current = (number + 1, document);
+        let is_current = current.0 == version;
+        if is_current {
+            *current = (version + 1, document);
         }
-        stands
+        is_current
     }
 
-    /// Makes a change of any kind, as often as it takes.
-    pub fn update<E>(&self, make: impl Fn(Snapshot) -> Result<Snapshot, E>) -> Result<(), E> {
+    /// Applies any change to the document, and tries again until no other commit interferes.
+    pub fn update<E>(&self, change: impl Fn(Snapshot) -> Result<Snapshot, E>) -> Result<(), E> {
         loop {
-            let (number, document) = self.copy();
-            if self.replace(number, make(document)?) {
+            let (version, document) = self.read();
+            if self.replace(version, change(document)?) {
                 return Ok(());
             }
         }
     }
 }
 
-impl Store for Documents {
-    type Tx = Copied;
+impl Store for DocumentStore {
+    type Tx = DocumentTransaction;
 
-    async fn begin(&self) -> Result<Copied, StoreError> {
-        let (number, document) = self.copy();
-        Ok(Copied {
-            origin: self.clone(),
-            number,
-            document,
-        })
+    async fn begin(&self) -> Result<DocumentTransaction, StoreError> {
+        let (version, document) = self.read();
+        Ok(DocumentTransaction { store: self.clone(), version, document })
     }
 }
 
-impl UnitOfWork for Copied {
-    // Also for a transaction that only read. Its copy is one state, so it could do without; it is simpler not to tell
-    // them apart.
+impl UnitOfWork for DocumentTransaction {
+    // A transaction that only read is checked too. Its copy is one committed state, so the check
+    // could be left out; without the distinction the code is simpler.
     async fn commit(self) -> Result<(), StoreError> {
-        if self.origin.replace(self.number, self.document) {
+        if self.store.replace(self.version, self.document) {
             Ok(())
         } else {
-            Err(StoreError::new(
-                StoreErrorKind::Conflict,
-                "commit the document",
-            ))
+            Err(StoreError::new(StoreErrorKind::Conflict, "commit the document"))
         }
     }
 
@@ -106,7 +98,7 @@ impl UnitOfWork for Copied {
     }
 }
 
-impl ChatRepo for Copied {
+impl ChatRepo for DocumentTransaction {
     async fn messenger_installed(&mut self) -> Result<bool, StoreError> {
         Ok(self.document.messenger_installed)
     }
@@ -130,10 +122,9 @@ impl ChatRepo for Copied {
                 .any(|user| user.id == *member && user.active && user.kind == UserKind::Human)
         };
         let chat = chats.iter().find(|known| known.id == chat);
-        let mut others = chat
-            .iter()
-            .flat_map(|chat| &chat.members)
-            .filter(|user| **user != leaving);
+        // Members are listed in the order in which they joined, so the first eligible one succeeds.
+        let mut others =
+            chat.iter().flat_map(|chat| &chat.members).filter(|user| **user != leaving);
         Ok(others.find(|user| may_own(user)).copied())
     }
 
@@ -158,7 +149,7 @@ impl ChatRepo for Copied {
     }
 }
 
-impl CrmRepo for Copied {
+impl CrmRepo for DocumentTransaction {
     async fn last_chat(&mut self, entity: Entity) -> Result<Option<ChatId>, StoreError> {
         let mut newest_first = self.document.links.iter().rev();
         let newest = newest_first.find(|link| link.entity == entity);
@@ -171,17 +162,17 @@ impl CrmRepo for Copied {
     }
 }
 
-impl UserRepo for Copied {
+impl UserRepo for DocumentTransaction {
     async fn is_active(&mut self, user: UserId) -> Result<bool, StoreError> {
         let mut users = self.document.users.iter();
         Ok(users.any(|known| known.id == user && known.active))
     }
 }
 
-impl Permissions for Copied {
+impl Permissions for DocumentTransaction {
     async fn has_access(&mut self, actor: UserId, entity: Entity) -> Result<bool, StoreError> {
-        let mut access = self.document.access.iter();
-        Ok(access.any(|access| access.user == actor && access.entity == entity))
+        let mut grants = self.document.access.iter();
+        Ok(grants.any(|grant| grant.user == actor && grant.entity == entity))
     }
 
     async fn may_remove(
@@ -190,7 +181,7 @@ impl Permissions for Copied {
         chat: ChatId,
         _entity: Entity,
     ) -> Result<bool, StoreError> {
-        let mut removers = self.document.removers.iter();
-        Ok(removers.any(|remover| remover.user == actor && remover.chat == chat))
+        let mut rights = self.document.removers.iter();
+        Ok(rights.any(|right| right.user == actor && right.chat == chat))
     }
 }

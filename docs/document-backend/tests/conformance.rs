@@ -1,25 +1,26 @@
-//! The whole suite and the properties.
+//! The whole conformance suite, and the property tests.
 
 use crm_chat_conformance::model::edited;
 use crm_chat_conformance::{Harness, by_own_methods, conformance_tests, property_tests};
-use crm_chat_domain::{Edit, EditError, Snapshot};
-use document_backend::Documents;
+use crm_chat_domain::snapshot::EditError;
+use crm_chat_domain::{Edit, Snapshot};
+use document_backend::DocumentStore;
 
-struct InADocument;
+struct DocumentHarness;
 
-impl Harness for InADocument {
-    type Fixture = Documents;
-    by_own_methods!(Documents: dump, log);
-    async fn set_up(&self, world: &Snapshot) -> Documents {
-        Documents::holding(world.clone())
+impl Harness for DocumentHarness {
+    type Place = DocumentStore;
+    by_own_methods!(DocumentStore: dump, log);
+    async fn create(&self, world: &Snapshot) -> DocumentStore {
+        DocumentStore::new(world.clone())
     }
-    async fn connect(&self, fixture: &Documents) -> Documents {
-        fixture.clone()
+    async fn connect(&self, place: &DocumentStore) -> DocumentStore {
+        place.clone()
     }
-    async fn edit(&self, store: &Documents, edit: &Edit) -> Result<(), EditError> {
+    async fn edit(&self, store: &DocumentStore, edit: &Edit) -> Result<(), EditError> {
         Ok(store.update(|document| edited(document, edit))?)
     }
 }
 
-conformance_tests!(InADocument);
-property_tests!(InADocument);
+conformance_tests!(DocumentHarness);
+property_tests!(DocumentHarness);

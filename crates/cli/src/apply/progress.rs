@@ -15,18 +15,15 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(file: &Source) -> Self {
         let (bar, template) = match file.size() {
-            Some(size) => (
-                ProgressBar::new(size),
-                "{bar:30} {percent:>3} %  line {msg}  {eta} left",
-            ),
+            Some(size) => {
+                (ProgressBar::new(size), "{bar:30} {percent:>3} %  line {msg}  {eta} left")
+            }
             // Nobody needs to be told what they type themselves.
             None if io::stdin().is_terminal() => (ProgressBar::hidden(), ""),
             None => (ProgressBar::no_length(), "{spinner} line {msg}  {elapsed}"),
         };
         let style = ProgressStyle::with_template(template).expect("the template is well formed");
-        Self {
-            bar: bar.with_style(style).with_message("0"),
-        }
+        Self { bar: bar.with_style(style).with_message("0") }
     }
 
     /// Runs what prints, while the bar is out of its way.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crm_chat_domain::{IfAbsent, Input, InvalidId, Removal, Request, UserId};
+use crm_chat_domain::{IfAbsent, Input, InvalidIdError, Removal, Request, UserId};
 
 use crate::lines::{Line, problem};
 use crate::reply::Reply;
@@ -19,11 +19,7 @@ pub(super) struct Ask {
 
 impl Ask {
     pub(super) fn read(line: &Line<'_>) -> Self {
-        Self {
-            number: line.number,
-            end: line.end,
-            read: read(line),
-        }
+        Self { number: line.number, end: line.end, read: read(line) }
     }
 }
 
@@ -39,14 +35,9 @@ fn read(line: &Line<'_>) -> Result<(UserId, Removal), Reply> {
 fn request(line: &Line<'_>) -> Result<(UserId, Request), String> {
     let mut values = object(line.text.as_ref().map_err(Clone::clone)?)?;
     let actor = values.remove("actor").unwrap_or_default();
-    let actor = actor
-        .to_id()
-        .ok_or_else(|| format!("`actor`: {InvalidId}"))?;
+    let actor = actor.to_id().ok_or_else(|| format!("`actor`: {InvalidIdError}"))?;
     let if_absent = if_absent(&values.remove("if_absent").unwrap_or_default())?;
-    let request = Request {
-        if_absent,
-        ..Request::from(values)
-    };
+    let request = Request { if_absent, ..Request::from(values) };
     Ok((actor, request))
 }
 

@@ -17,22 +17,14 @@ const REMOVE_12: &str =
 /// A request like [`REMOVE_12`], but that this key has this value.
 fn with(key: &str, value: &str) -> String {
     let request = REMOVE_12.replace(", \"USER_ID\": 12", "");
-    let user = if key == "USER_ID" {
-        ""
-    } else {
-        ", \"USER_ID\": 12"
-    };
+    let user = if key == "USER_ID" { "" } else { ", \"USER_ID\": 12" };
     // Of a key given twice the last counts.
     request.replace('}', &format!("{user}, \"{key}\": {value}}}"))
 }
 
 /// What an answer says: the chat, or the code.
 fn told(answer: &Value) -> Value {
-    answer
-        .get("result")
-        .or(answer.get("error"))
-        .unwrap()
-        .clone()
+    answer.get("result").or(answer.get("error")).unwrap().clone()
 }
 
 #[track_caller]
@@ -43,9 +35,7 @@ fn answers(ran: &Ran, expected: &[Value]) {
 
 #[test]
 fn every_odd_value_has_its_answer() {
-    let absent = [
-        r#""""#, r#""0""#, "null", "0", "0.0", "-0", "0e5", "false", "[]", "{}",
-    ];
+    let absent = [r#""""#, r#""0""#, "null", "0", "0.0", "-0", "0e5", "false", "[]", "{}"];
     let no_id = [
         r#""00""#,
         r#"" ""#,
@@ -86,11 +76,7 @@ fn every_odd_value_has_its_answer() {
     }
     check("CRM_ENTITY", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
     check("CRM_ENTITY", &no_id, &json!("ERROR_ARGUMENT"));
-    check(
-        "CRM_ENTITY_TYPE",
-        &absent,
-        &json!("CRM_CHAT_EMPTY_CRM_DATA"),
-    );
+    check("CRM_ENTITY_TYPE", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
     check(
         "CRM_ENTITY_TYPE",
         &[r#""Lead ""#, r#""firm""#, "1", "true", "[1]"],
@@ -140,19 +126,11 @@ fn lines_are_answered_in_order_and_a_bad_one_does_not_stop_the_rest() {
     let invalid = json!("INVALID_REQUEST");
     let mut expected = vec![json!(8773)];
     expected.extend(std::iter::repeat_n(invalid, 5));
-    expected.extend([
-        json!(8773),
-        json!("WRONG_REQUEST"),
-        json!("ERROR_ARGUMENT"),
-        json!(8773),
-    ]);
+    expected.extend([json!(8773), json!("WRONG_REQUEST"), json!("ERROR_ARGUMENT"), json!(8773)]);
     answers(&ran, &expected);
     for (answer, number) in ran.lines()[1..6].iter().zip(4..) {
         let description = answer["error_description"].as_str().unwrap();
-        assert!(
-            description.starts_with(&format!("line {number}: ")),
-            "{description}"
-        );
+        assert!(description.starts_with(&format!("line {number}: ")), "{description}");
     }
     assert_eq!(ran.lines()[8]["argument"], "CHAT_ID");
     assert_eq!(place.log().len(), 2);
@@ -162,28 +140,14 @@ fn lines_are_answered_in_order_and_a_bad_one_does_not_stop_the_rest() {
 fn a_line_too_long_is_one_bad_line() {
     let place = Place::holding(WORLD);
     let padded = |length: usize| {
-        format!(
-            "{}{}",
-            with("CHAT_ID", "8773"),
-            " ".repeat(length - with("CHAT_ID", "8773").len())
-        )
+        format!("{}{}", with("CHAT_ID", "8773"), " ".repeat(length - with("CHAT_ID", "8773").len()))
     };
     let (fits, too_long) = (padded(64 * 1024), padded(64 * 1024 + 1));
     let endless = format!("{{\"actor\": \"{}", "1".repeat(5_000_000));
     let lines = [&fits, &too_long, REMOVE_12, &endless, REMOVE_12, &too_long].join("\n");
     let ran = place.feed("apply", lines).succeeded();
     let (invalid, wrong) = (json!("INVALID_REQUEST"), json!("WRONG_REQUEST"));
-    answers(
-        &ran,
-        &[
-            json!(8773),
-            invalid.clone(),
-            wrong.clone(),
-            invalid.clone(),
-            wrong,
-            invalid,
-        ],
-    );
+    answers(&ran, &[json!(8773), invalid.clone(), wrong.clone(), invalid.clone(), wrong, invalid]);
     assert!(
         ran.lines()[3]["error_description"]
             .as_str()
@@ -195,10 +159,7 @@ fn a_line_too_long_is_one_bad_line() {
 /// A world in which user 1 may remove the users 2 to `members` + 1 from chat 1 of `deal:1`.
 pub(crate) fn crowd(members: u64) -> String {
     let users: Vec<u64> = (2..members + 2).collect();
-    let known: Vec<Value> = users
-        .iter()
-        .map(|id| json!({"id": id, "active": true}))
-        .collect();
+    let known: Vec<Value> = users.iter().map(|id| json!({"id": id, "active": true})).collect();
     let deal = json!({"type": "deal", "id": 1});
     json!({
         "users": known,
@@ -223,32 +184,19 @@ fn many_lines_are_all_answered_in_order() {
     // Each user twice, far enough apart to fall into different chunks; every second time, something odd in between.
     let users = || (2..3002).chain(2..3002);
     let lines: String = users()
-        .map(|user| {
-            if user % 2 == 0 {
-                format!("{}!\n", leave(user))
-            } else {
-                leave(user)
-            }
-        })
+        .map(|user| if user % 2 == 0 { format!("{}!\n", leave(user)) } else { leave(user) })
         .collect();
     let ran = place.feed("apply", lines).succeeded();
     let mut expected = Vec::new();
     for (index, user) in users().enumerate() {
-        expected.push(if index < 3000 {
-            json!(1)
-        } else {
-            json!("WRONG_REQUEST")
-        });
+        expected.push(if index < 3000 { json!(1) } else { json!("WRONG_REQUEST") });
         if user % 2 == 0 {
             expected.push(json!("INVALID_REQUEST"));
         }
     }
     answers(&ran, &expected);
-    let removed: Vec<u64> = place
-        .log()
-        .iter()
-        .map(|record| record["user"].as_u64().unwrap())
-        .collect();
+    let removed: Vec<u64> =
+        place.log().iter().map(|record| record["user"].as_u64().unwrap()).collect();
     assert_eq!(removed, (2..3002).collect::<Vec<_>>());
 }
 
@@ -266,15 +214,9 @@ impl Conversation {
         let (sender, receiver) = channel();
         thread::spawn(move || {
             let lines = BufReader::new(answers).lines();
-            lines
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
+            lines.map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        Self {
-            child,
-            ask,
-            answers: receiver,
-        }
+        Self { child, ask, answers: receiver }
     }
 
     /// Reads one answer, if there is one still to come. An answer that never comes is a failure and no endless test.
@@ -287,11 +229,7 @@ impl Conversation {
     }
 
     fn say(&mut self, line: &str) -> Value {
-        self.ask
-            .as_mut()
-            .unwrap()
-            .write_all(line.as_bytes())
-            .unwrap();
+        self.ask.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
         self.answer().unwrap()
     }
 }
@@ -303,16 +241,9 @@ fn an_answer_comes_while_the_input_is_open_and_nobody_is_kept_waiting() {
     assert_eq!(apply.say(&leave(2)), json!(1));
     // The answer is given after its commit, and the store is free while `apply` waits for the next line.
     assert_eq!(place.log().len(), 1);
-    place
-        .feed("edit", r#"{"revoke_removal": {"user": 1, "chat": 1}}"#)
-        .succeeded();
-    assert_eq!(
-        apply.say(&leave(3)),
-        json!("CHAT_DELETE_USER_PERMISSION_DENIED")
-    );
-    place
-        .feed("edit", r#"{"grant_removal": {"user": 1, "chat": 1}}"#)
-        .succeeded();
+    place.feed("edit", r#"{"revoke_removal": {"user": 1, "chat": 1}}"#).succeeded();
+    assert_eq!(apply.say(&leave(3)), json!("CHAT_DELETE_USER_PERMISSION_DENIED"));
+    place.feed("edit", r#"{"grant_removal": {"user": 1, "chat": 1}}"#).succeeded();
     assert_eq!(apply.say("half a line\n"), json!("INVALID_REQUEST"));
     assert_eq!(apply.say(&leave(3)), json!(1));
     apply.ask = None;
@@ -325,9 +256,7 @@ fn a_store_that_fails_midway_ends_it_and_says_where() {
     let mut apply = Conversation::with(&place);
     assert_eq!(apply.say(&leave(2)), json!(1));
     let connection = Connection::open(place.path("crm-chat.db")).unwrap();
-    connection
-        .execute_batch("ALTER TABLE links RENAME TO lost")
-        .unwrap();
+    connection.execute_batch("ALTER TABLE links RENAME TO lost").unwrap();
     // What the line alone decides is answered all the same, up to the first that needs the store.
     apply
         .ask
@@ -343,9 +272,7 @@ fn a_store_that_fails_midway_ends_it_and_says_where() {
     let ran = Ran::from(apply.child.wait_with_output().unwrap()).ended(3);
     ran.said("no such table")
         .said("hint: line 4 was the last answered; later lines were not applied");
-    connection
-        .execute_batch("ALTER TABLE lost RENAME TO links")
-        .unwrap();
+    connection.execute_batch("ALTER TABLE lost RENAME TO links").unwrap();
     assert_eq!(place.log().len(), 1);
 }
 
@@ -360,11 +287,7 @@ fn a_reader_that_leaves_is_no_reason_to_complain() {
         drop(reader);
         let output = program.stdout(writer).output().unwrap();
         let err = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(
-            (output.status.code(), err.as_str()),
-            (Some(status), ""),
-            "{line}"
-        );
+        assert_eq!((output.status.code(), err.as_str()), (Some(status), ""), "{line}");
     }
     assert!(!place.log().is_empty(), "the log had something to print");
 }

@@ -7,7 +7,7 @@ use crm_chat_rest::{Credentials, CredentialsError, Grant, SqliteCredentials};
 use futures_lite::future::block_on;
 use serde_json::Value;
 
-use crate::place::{Place, Ran};
+use crate::place::{Place, Ran, WORLD};
 
 const FILE: &str = "crm-chat-credentials.db";
 
@@ -42,9 +42,7 @@ fn scopes(grant: &Grant) -> Vec<&str> {
 fn a_webhook_that_is_added_works_until_it_is_revoked() {
     let place = Place::empty();
     let file = place.path(FILE);
-    let first = place
-        .run("webhook add --user 7")
-        .said("webhook:1 works at /rest/7/SECRET/");
+    let first = place.run("webhook add --user 7").said("webhook:1 works at /rest/7/SECRET/");
     let first = secret(first);
     let second = secret(place.run("webhook add --user 7 --scope crm,imopenlines --scope im"));
     let grant = webhook(&file, 7, &first).unwrap();
@@ -54,16 +52,10 @@ fn a_webhook_that_is_added_works_until_it_is_revoked() {
     assert!(webhook(&file, 8, &first).is_err());
 
     place.run("webhook revoke 1").succeeded().answered("");
-    assert!(matches!(
-        webhook(&file, 7, &first),
-        Err(CredentialsError::Invalid)
-    ));
+    assert!(matches!(webhook(&file, 7, &first), Err(CredentialsError::Invalid)));
     webhook(&file, 7, &second).unwrap();
     place.run("webhook revoke webhook:2").succeeded();
-    assert!(matches!(
-        webhook(&file, 7, &second),
-        Err(CredentialsError::Invalid)
-    ));
+    assert!(matches!(webhook(&file, 7, &second), Err(CredentialsError::Invalid)));
     place.run("webhook list").succeeded().answered("");
 }
 
@@ -71,17 +63,13 @@ fn a_webhook_that_is_added_works_until_it_is_revoked() {
 fn a_token_that_is_added_works_until_it_is_revoked() {
     let place = Place::empty();
     let file = place.path(FILE);
-    let added = place
-        .run("token add --user 7 --expires-in 60")
-        .said("token:1 works for 60 seconds");
+    let added =
+        place.run("token add --user 7 --expires-in 60").said("token:1 works for 60 seconds");
     let added = secret(added);
     let by_default = secret(place.run("token add --user 8").said("for 3600 seconds"));
     assert_eq!(token(&file, &added).unwrap().user.get(), 7);
     place.run("token revoke 1").succeeded().answered("");
-    assert!(matches!(
-        token(&file, &added),
-        Err(CredentialsError::Invalid)
-    ));
+    assert!(matches!(token(&file, &added), Err(CredentialsError::Invalid)));
     assert_eq!(token(&file, &by_default).unwrap().user.get(), 8);
 }
 
@@ -89,11 +77,9 @@ fn a_token_that_is_added_works_until_it_is_revoked() {
 fn a_list_shows_all_but_the_secrets() {
     let place = Place::empty();
     let mut secrets = Vec::new();
-    for line in [
-        "webhook add --user 7",
-        "token add --user 8 --expires-in 60",
-        "webhook add --user 9",
-    ] {
+    for line in
+        ["webhook add --user 7", "token add --user 8 --expires-in 60", "webhook add --user 9"]
+    {
         secrets.push(secret(place.run(line)));
     }
     let webhooks = place.run("webhook list").succeeded();
@@ -104,30 +90,61 @@ fn a_list_shows_all_but_the_secrets() {
     let shown = |ran: &Ran| {
         let field = |line: &Value, name: &str| line[name].clone();
         let lines = ran.lines();
-        let fields = lines
-            .iter()
-            .map(|line| (field(line, "id"), field(line, "user")));
+        let fields = lines.iter().map(|line| (field(line, "id"), field(line, "user")));
         fields.collect::<Vec<_>>()
     };
-    assert_eq!(
-        shown(&webhooks),
-        [
-            ("webhook:1".into(), 7.into()),
-            ("webhook:3".into(), 9.into())
-        ]
-    );
+    assert_eq!(shown(&webhooks), [("webhook:1".into(), 7.into()), ("webhook:3".into(), 9.into())]);
     assert_eq!(shown(&tokens), [("token:2".into(), 8.into())]);
     let webhook = &webhooks.lines()[0];
     assert_eq!(webhook["scopes"], serde_json::json!(["imopenlines"]));
     assert_eq!(webhook.get("expires_at"), None);
     let token = &tokens.lines()[0];
     for time in ["created_at", "expires_at"] {
-        token[time]
-            .as_str()
-            .unwrap()
-            .parse::<crm_chat_domain::Timestamp>()
-            .unwrap();
+        token[time].as_str().unwrap().parse::<crm_chat_domain::Timestamp>().unwrap();
     }
+}
+
+#[test]
+fn credentials_without_a_scope_can_be_issued() {
+    let place = Place::empty();
+    let secret = secret(place.run("webhook add --user 7 --scope="));
+    let grant = webhook(&place.path(FILE), 7, &secret).unwrap();
+    assert_eq!(scopes(&grant), [] as [&str; 0]);
+}
+
+#[test]
+fn user_who_cannot_call_is_warned_about() {
+    let place = Place::holding(WORLD);
+    for kind in ["webhook", "token"] {
+        for user in [40, 99] {
+            let ran = place.run(&format!("{kind} add --user {user}")).succeeded();
+            let warning = format!(
+                "warning: user {user} is not an active user of sqlite:crm-chat.db: calls are \
+                 answered `authorization_error`\nhint: pass {{\"add_user\": {{\"id\": {user}, \
+                 \"active\": true}}}} to `crm-chat edit`"
+            );
+            secret(ran.said(&warning));
+        }
+        let ran = place.run(&format!("{kind} add --user 1"));
+        assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+    }
+    // The hint is right.
+    let added = r#"{"add_user": {"id": 99, "active": true}}"#;
+    place.feed("edit", added).succeeded();
+    let ran = place.run("webhook add --user 99");
+    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+}
+
+#[test]
+fn user_is_not_looked_up_in_a_store_that_cannot_be_opened() {
+    let place = Place::empty();
+    place.write("notes.txt", "not a database");
+    for store in ["sqlite:none.db", "sqlite:notes.txt"] {
+        let ran = place.run(&format!("webhook add --user 1 --store {store}"));
+        let note = format!("note: user 1 was not looked up in {store}: ");
+        secret(ran.said(&note));
+    }
+    assert!(!place.path("none.db").exists());
 }
 
 #[test]
@@ -135,14 +152,8 @@ fn what_is_not_there_cannot_be_revoked() {
     let place = Place::empty();
     secret(place.run("webhook add --user 7"));
     for (line, said) in [
-        (
-            "webhook revoke 2",
-            "refused: there is no webhook:2\nhint: `crm-chat webhook list`",
-        ),
-        (
-            "token revoke 1",
-            "refused: there is no token:1\nhint: `crm-chat token list`",
-        ),
+        ("webhook revoke 2", "refused: there is no webhook:2\nhint: `crm-chat webhook list`"),
+        ("token revoke 1", "refused: there is no token:1\nhint: `crm-chat token list`"),
     ] {
         place.run(line).ended(1).said(said).answered("");
     }
@@ -156,29 +167,18 @@ fn bad_usage_is_explained_and_changes_nothing() {
         ("webhook", "Usage: crm-chat webhook"),
         ("webhook add", "--user <N>"),
         ("webhook add --user -5", "from 1 to 9223372036854775807"),
-        ("webhook add --user 1 --scope=", "--scope <SCOPE>"),
-        ("webhook add --user 1 --scope a,,b", "--scope <SCOPE>"),
+        ("webhook add --user 1 --scope a,,b", "--scope <SCOPES>"),
         (
-            "webhook revoke token:1",
-            "a webhook is named by its number, as `3` or `webhook:3`",
+            "webhook add --user 1 --scope imopenlines,im!",
+            "a scope consists of letters, digits, `_` and `.`",
         ),
+        ("token add --user 1 --scope crm --scope ä", "--scope <SCOPES>"),
+        ("webhook revoke token:1", "a webhook is named by its number, as `3` or `webhook:3`"),
         ("token revoke webhook:1", "a token is named by its number"),
-        (
-            "webhook revoke 99999999999999999999",
-            "a webhook is named by its number",
-        ),
-        (
-            "token add --user 1 --expires-in 0",
-            "--expires-in <SECONDS>",
-        ),
-        (
-            "token add --user 1 --expires-in -1",
-            "--expires-in <SECONDS>",
-        ),
-        (
-            "token add --user 1 --expires-in 9999999999",
-            "--expires-in <SECONDS>",
-        ),
+        ("webhook revoke 99999999999999999999", "a webhook is named by its number"),
+        ("token add --user 1 --expires-in 0", "--expires-in <SECONDS>"),
+        ("token add --user 1 --expires-in -1", "--expires-in <SECONDS>"),
+        ("token add --user 1 --expires-in 9999999999", "--expires-in <SECONDS>"),
     ] {
         place.run(line).ended(2).said(said).answered("");
     }
@@ -188,23 +188,13 @@ fn bad_usage_is_explained_and_changes_nothing() {
 #[test]
 fn only_add_creates_a_file() {
     let place = Place::empty();
-    for line in [
-        "webhook list",
-        "webhook revoke 1",
-        "token list",
-        "token revoke 1",
-    ] {
+    for line in ["webhook list", "webhook revoke 1", "token list", "token revoke 1"] {
         let ran = place.run(line).ended(3).said(&format!("`{FILE}`"));
         ran.said("there is no such file\nhint: `crm-chat webhook add`");
         assert_eq!(place.files(), [] as [&str; 0], "{line}");
     }
-    for (line, file) in [
-        ("webhook add --user 1", "a.db"),
-        ("token add --user 1", "b.db"),
-    ] {
-        place
-            .run(&format!("{line} --credentials {file}"))
-            .succeeded();
+    for (line, file) in [("webhook add --user 1", "a.db"), ("token add --user 1", "b.db")] {
+        place.run(&format!("{line} --credentials {file}")).succeeded();
         assert!(place.path(file).exists());
     }
 }
@@ -214,9 +204,7 @@ fn the_file_is_named_by_the_option_else_by_the_environment_else_by_default() {
     let place = Place::empty();
     let add = |line: &str| {
         let mut program = place.program(line.split(' '));
-        let output = program
-            .env("CRM_CHAT_CREDENTIALS", "environment.db")
-            .output();
+        let output = program.env("CRM_CHAT_CREDENTIALS", "environment.db").output();
         Ran::from(output.unwrap()).succeeded();
     };
     add("webhook --credentials option.db add --user 1");
@@ -231,9 +219,7 @@ fn the_file_is_named_by_the_option_else_by_the_environment_else_by_default() {
 fn a_name_that_sqlite_takes_for_something_else_is_a_file() {
     let place = Place::empty();
     for file in [":memory:", "file:x.db?mode=memory"] {
-        place
-            .run(&format!("webhook add --user 1 --credentials {file}"))
-            .succeeded();
+        place.run(&format!("webhook add --user 1 --credentials {file}")).succeeded();
         let listed = place.run(&format!("webhook list --credentials {file}"));
         assert_eq!(listed.succeeded().lines().len(), 1, "{file}");
     }
@@ -257,15 +243,8 @@ fn a_store_of_chats_is_no_file_of_credentials() {
 fn a_secret_that_could_not_be_printed_is_revoked() {
     let place = Place::empty();
     for line in ["webhook add --user 1", "token add --user 1"] {
-        let full = std::fs::File::options()
-            .write(true)
-            .open("/dev/full")
-            .unwrap();
-        let output = place
-            .program(line.split(' '))
-            .stdout(full)
-            .output()
-            .unwrap();
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = place.program(line.split(' ')).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{line}");
     }
     for line in ["webhook list", "token list"] {
@@ -276,13 +255,7 @@ fn a_secret_that_could_not_be_printed_is_revoked() {
 #[test]
 fn help_fits_80_columns_and_names_the_file() {
     let place = Place::empty();
-    for command in [
-        "webhook",
-        "webhook add",
-        "token",
-        "token add",
-        "token revoke",
-    ] {
+    for command in ["webhook", "webhook add", "token", "token add", "token revoke"] {
         let ran = place.run(&format!("{command} --help")).succeeded();
         let long = ran.out.lines().find(|line| line.chars().count() > 80);
         assert_eq!(long, None, "{command}");

@@ -15,9 +15,7 @@ use crate::place::{Place, WORLD};
 const SIGNALS: [&str; 2] = ["-INT", "-KILL"];
 
 fn send(signal: &str, child: &Child) {
-    let status = Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status();
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
     assert!(status.unwrap().success());
 }
 
@@ -44,18 +42,11 @@ fn apply_stopped_at_any_answer_keeps_what_it_answered_and_no_half() {
             apply.child.wait().unwrap();
             asking.join().unwrap();
 
-            let removed: Vec<u64> = place
-                .log()
-                .iter()
-                .map(|record| record["user"].as_u64().unwrap())
-                .collect();
+            let removed: Vec<u64> =
+                place.log().iter().map(|record| record["user"].as_u64().unwrap()).collect();
             let count = removed.len() as u64;
             assert!(answered <= count, "{answered} answered, {count} recorded");
-            assert_eq!(
-                removed,
-                (2..count + 2).collect::<Vec<_>>(),
-                "those asked first, each once"
-            );
+            assert_eq!(removed, (2..count + 2).collect::<Vec<_>>(), "those asked first, each once");
             let left = place.content()["chats"][0]["members"].clone();
             assert_eq!(
                 left,
@@ -75,18 +66,13 @@ fn import_stopped_at_any_time_keeps_the_old_or_the_new() {
             let place = Place::holding(WORLD);
             let before = place.export();
             place.write("big.json", &after);
-            let mut import = place.program(["import", "big.json"]).spawn().unwrap();
+            let mut import = place.program(["import", "--replace", "big.json"]).spawn().unwrap();
             thread::sleep(Duration::from_millis(pause));
             // It may be through already.
-            let _ = Command::new("kill")
-                .args([signal, &import.id().to_string()])
-                .output();
+            let _ = Command::new("kill").args([signal, &import.id().to_string()]).output();
             import.wait().unwrap();
             let content = place.export();
-            assert!(
-                content == before || content == after,
-                "{signal} after {pause} ms: a mixture"
-            );
+            assert!(content == before || content == after, "{signal} after {pause} ms: a mixture");
         }
     }
 }
@@ -103,18 +89,11 @@ fn import_stopped_while_it_creates_leaves_none_or_an_empty_or_the_new() {
         import.kill().unwrap();
         import.wait().unwrap();
         // A file that SQLite had opened and not yet written is empty, and no store.
-        if place
-            .path("crm-chat.db")
-            .metadata()
-            .is_ok_and(|file| file.len() > 0)
-        {
+        if place.path("crm-chat.db").metadata().is_ok_and(|file| file.len() > 0) {
             let content = place.content();
-            assert!(
-                content == empty || content == new,
-                "after {pause} ms: {content}"
-            );
+            assert!(content == empty || content == new, "after {pause} ms: {content}");
         }
-        place.feed("import", WORLD).succeeded();
+        place.feed("import --replace", WORLD).succeeded();
         assert_eq!(place.content(), new);
     }
 }

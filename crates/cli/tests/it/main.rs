@@ -2,10 +2,16 @@
 
 mod answers;
 mod apply;
+mod backup;
 mod credentials;
 mod documents;
 mod edits;
+mod io_faults;
 mod kill;
+mod log;
+mod logging;
 mod place;
 mod serve;
+mod serving;
+mod two_servers;
 mod usage;

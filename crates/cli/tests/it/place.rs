@@ -26,9 +26,7 @@ pub(crate) struct Ran {
 impl Place {
     /// An empty folder.
     pub(crate) fn empty() -> Self {
-        Self {
-            folder: TempDir::new().unwrap(),
-        }
+        Self { folder: TempDir::new().unwrap() }
     }
 
     /// A folder whose store holds a document.
@@ -50,9 +48,7 @@ impl Place {
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
         let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
-        let mut files: Vec<_> = entries
-            .map(|entry| name(entry).into_string().unwrap())
-            .collect();
+        let mut files: Vec<_> = entries.map(|entry| name(entry).into_string().unwrap()).collect();
         files.sort();
         files
     }
@@ -153,10 +149,6 @@ impl Ran {
     #[track_caller]
     pub(crate) fn lines(&self) -> Vec<Value> {
         let parse = |line| serde_json::from_str(line);
-        self.out
-            .lines()
-            .map(parse)
-            .collect::<Result<_, _>>()
-            .unwrap()
+        self.out.lines().map(parse).collect::<Result<_, _>>().unwrap()
     }
 }

@@ -1,136 +1,18 @@
-//! `serve`: the program as a server, of which several share a store.
+//! `serve`: the program as a server.
 
 #![cfg(unix)]
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::process::{Child, ChildStdout, Command};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crm_chat_conformance::linearizability::{Recorder, check};
-use crm_chat_conformance::model::{Operation, RemovalCall, Response};
-use crm_chat_domain::{
-    Answer, Argument, Change, ChatId, Edit, EditError, Entity, Link, Outcome, OwnerChange, Refusal,
-    Removal, Remover, Snapshot, StoreErrorKind, UserId,
-};
-use crm_chat_sqlite::Sqlite;
-use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
-use crate::place::{Place, WORLD};
-
-/// Where a server's log goes.
-const LOG: &str = "serve.log";
-
-/// After which a test that hangs has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A server of the program's.
-struct Serving {
-    child: Child,
-    /// Kept open: the program may still print.
-    _out: BufReader<ChildStdout>,
-    address: String,
-    curl: String,
-}
-
-impl Serving {
-    fn in_place(place: &Place) -> Self {
-        // A pipe that nobody reads would stop the server once it is full.
-        let log = File::create(place.path(LOG)).unwrap();
-        let mut program = place.program(["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = program.stderr(log).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let [mut first, mut curl] = [String::new(), String::new()];
-        out.read_line(&mut first).unwrap();
-        out.read_line(&mut curl).unwrap();
-        let address = first
-            .trim()
-            .rsplit_once('/')
-            .map(|(_, address)| address.to_owned());
-        let address = address.unwrap_or_else(|| panic!("no address in {first:?}"));
-        Self {
-            child,
-            _out: out,
-            address,
-            curl,
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-    }
-}
-
-/// So that a test that fails leaves no server behind.
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A connection that asks one thing after another.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    fn post(&mut self, path: &str, body: &Value) -> io::Result<(u16, Value)> {
-        self.send(path, &body.to_string())
-    }
-
-    fn send(&mut self, path: &str, body: &str) -> io::Result<(u16, Value)> {
-        let length = body.len();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        );
-        self.0
-            .get_mut()
-            .write_all(format!("{head}{body}").as_bytes())?;
-
-        let mut line = String::new();
-        self.0.read_line(&mut line)?;
-        let status = line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        let status = status.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let mut length = 0;
-        while line.trim() != "" {
-            line.clear();
-            self.0.read_line(&mut line)?;
-            if let Some(value) = line.strip_prefix("content-length: ") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut answer = vec![0; length];
-        self.0.read_exact(&mut answer)?;
-        Ok((
-            status,
-            serde_json::from_slice(&answer).unwrap_or(Value::Null),
-        ))
-    }
-}
-
-fn secret(place: &Place, user: i64) -> String {
-    place
-        .run(&format!("webhook add --user {user}"))
-        .succeeded()
-        .out
-        .trim()
-        .to_owned()
-}
+use crate::place::{Place, Ran, WORLD};
+use crate::serving::{Connection, LOG, Serving, logged, secret};
 
 #[test]
 fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() {
@@ -138,42 +20,54 @@ fn the_curl_line_works_once_it_is_filled_in_and_a_signal_ends_the_server_well() 
         let place = Place::holding(WORLD);
         let secret = secret(&place, 1);
         let serving = Serving::in_place(&place);
-        let path = serving
-            .curl
-            .split('\'')
-            .nth(1)
-            .and_then(|url| url.split_once("/rest/"));
-        let path = path
-            .unwrap_or_else(|| panic!("no address in {:?}", serving.curl))
-            .1;
-        let path = format!("/rest/{path}")
-            .replace("USER", "1")
-            .replace("SECRET", &secret);
-        let parameters: serde_json::Map<_, _> = serving
-            .curl
-            .split(" -d ")
-            .skip(1)
-            .filter_map(|pair| pair.trim().split_once('='))
-            .map(|(name, value)| (name.to_owned(), json!(value)))
-            .collect();
+        let path = serving.curl.split('\'').nth(1).and_then(|url| url.split_once("/rest/"));
+        let path = path.unwrap_or_else(|| panic!("no address in {:?}", serving.curl)).1;
+        let path = format!("/rest/{path}").replace("USER", "1").replace("SECRET", &secret);
+        let filled = serving.curl.replace("=DEAL", "=288").replace("=MEMBER", "=7");
+        let parameters = parameters(&filled);
         assert_eq!(parameters.len(), 3, "{}", serving.curl);
 
         let mut connection = Connection::open(&serving.address).unwrap();
-        let body = json!({"CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": 288, "USER_ID": 7});
-        let (status, answer) = connection.post(&path, &body).unwrap();
+        let (status, answer) = connection.post(&path, &Value::from(parameters)).unwrap();
         assert_eq!((status, &answer["result"]), (200, &json!(8773)), "{answer}");
         assert_eq!(place.log().last().unwrap()["user"], 7);
 
         serving.signal(signal);
-        let mut serving = serving;
-        assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+        assert_eq!(serving.wait().code(), Some(0));
         let log = fs::read_to_string(place.path(LOG)).unwrap();
-        assert!(
-            log.contains("code=\"OK\"") && log.contains("stopped"),
-            "{log}"
-        );
+        assert!(log.contains("code=\"OK\"") && log.contains("stopped"), "{log}");
         assert!(!log.contains(&secret), "{log}");
     }
+}
+
+/// Returns the parameters that a curl line passes by `-d`.
+fn parameters(curl: &str) -> serde_json::Map<String, Value> {
+    let pairs = curl.split(" -d ").skip(1);
+    pairs
+        .filter_map(|pair| pair.trim().split_once('='))
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect()
+}
+
+#[test]
+fn first_steps_of_the_readme_work_as_written() {
+    let readme = fs::read_to_string("../../README.md").unwrap();
+    let (_, steps) = readme.split_once("crm-chat import --sample\n").unwrap();
+    let (steps, _) = steps.split_once("```").unwrap();
+    let (_, curl) = steps.split_once("curl ").unwrap();
+    let curl = curl.replace("\\\n", "");
+    assert!(steps.contains("SECRET=$(crm-chat webhook add --user 1)\n"), "{steps}");
+    assert!(steps.contains("\ncrm-chat serve &\n"), "{steps}");
+
+    let place = Place::empty();
+    place.run("import --sample").succeeded();
+    let secret = secret(&place, 1);
+    let serving = Serving::in_place(&place);
+    let path = curl.split('"').nth(1).unwrap().replace("$SECRET", &secret);
+    let path = path.strip_prefix("http://127.0.0.1:8080").unwrap();
+    let mut connection = Connection::open(&serving.address).unwrap();
+    let (status, answer) = connection.post(path, &Value::from(parameters(&curl))).unwrap();
+    assert_eq!((status, &answer["result"]), (200, &json!(8773)), "{answer}");
 }
 
 #[test]
@@ -189,254 +83,215 @@ fn a_server_that_cannot_start_says_why() {
         .ended(3)
         .said("`crm-chat webhook add` creates the file");
     secret(&place, 1);
-    place
-        .run("serve --listen nowhere")
-        .ended(2)
-        .said("cannot listen at `nowhere`");
-    place
-        .run("serve --tls-cert a.pem")
-        .ended(2)
-        .said("--tls-key");
+    place.run("serve --listen 192.0.2.1:80").ended(2).said("cannot listen at `192.0.2.1:80`");
+    for address in ["nowhere", "18171", ":80", "127.0.0.1:", "127.0.0.1:http"] {
+        place
+            .run(&format!("serve --listen {address}"))
+            .ended(2)
+            .said("an address is HOST:PORT, such as `127.0.0.1:8080`");
+    }
+    place.run("serve --tls-cert a.pem").ended(2).said("--tls-key");
     place
         .run("serve --tls-cert a.pem --tls-key b.pem")
         .ended(2)
         .said("cannot read certificates from `a.pem`");
 }
 
-const DELETE: &str = "imopenlines.crm.chat.user.delete";
-const ACTORS: [i64; 2] = [1, 2];
-const CONNECTIONS: usize = 32;
-const CALLS: usize = 12;
-
-/// Chats without owners: whose chat it was is nothing that an answer tells.
-fn small_world() -> Snapshot {
-    let users: Vec<_> = (1..=2)
-        .chain(20..30)
-        .map(|id| json!({"id": id, "active": true}))
-        .collect();
-    let deal = json!({"type": "deal", "id": 1});
-    let lead = json!({"type": "lead", "id": 2});
-    serde_json::from_value(json!({
-        "users": users,
-        "chats": [{"id": 10, "members": (20..30).collect::<Vec<_>>()}, {"id": 11, "members": (20..25).collect::<Vec<_>>()}],
-        "links": [{"entity": deal, "chat": 10}, {"entity": deal, "chat": 11}, {"entity": lead, "chat": 10}],
-        "access": [{"user": 1, "entity": deal}, {"user": 1, "entity": lead}, {"user": 2, "entity": deal}],
-        "removers": [{"user": 1, "chat": 10}, {"user": 1, "chat": 11}, {"user": 2, "chat": 11}],
-    })).unwrap()
-}
-
-/// Numbers that look drawn, and are the same each time.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, end: i64) -> i64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        i64::try_from((self.0 >> 33) % end.unsigned_abs()).unwrap()
-    }
-
-    fn removal(&mut self) -> (UserId, Removal) {
-        let actor = ACTORS[usize::try_from(self.below(2)).unwrap()];
-        let entity =
-            ["deal:1", "deal:1", "lead:2", "contact:3"][usize::try_from(self.below(4)).unwrap()];
-        let user = UserId::new(20 + self.below(10)).unwrap();
-        let removal = Removal::new(entity.parse().unwrap(), user);
-        let chat = [None, Some(10), Some(11)][usize::try_from(self.below(3)).unwrap()];
-        let removal = chat.map_or(removal, |chat| removal.in_chat(ChatId::new(chat).unwrap()));
-        (UserId::new(actor).unwrap(), removal)
-    }
-
-    fn edit(&mut self) -> Edit {
-        let chat = ChatId::new(10 + self.below(2)).unwrap();
-        let user = UserId::new(20 + self.below(10)).unwrap();
-        let entity: Entity = "deal:1".parse().unwrap();
-        let remover = Remover {
-            user: UserId::new(2).unwrap(),
-            chat,
-        };
-        match self.below(10) {
-            0 => Edit::Leave { chat, user },
-            1 => Edit::DeactivateUser { user },
-            2 => Edit::ActivateUser { user },
-            3 => Edit::Link(Link { entity, chat }),
-            4 => Edit::GrantRemoval(remover),
-            5 => Edit::RevokeRemoval(remover),
-            _ => Edit::Join { chat, user },
-        }
-    }
-}
-
-/// Says what an answer on the wire means: a refusal tells its ids by its description alone.
-fn understand(
-    actor: UserId,
-    removal: &Removal,
-    status: u16,
-    body: &Value,
-) -> Result<Response, StoreErrorKind> {
-    let &Removal { entity, user, .. } = removal;
-    let answer: Answer = match status {
-        200 => Ok(match ChatId::new(body["result"].as_i64().unwrap()) {
-            None => Outcome::NoChat,
-            Some(chat) => Outcome::Removed(Change {
-                chat,
-                user,
-                actor,
-                entity,
-                owner: OwnerChange::Unchanged,
-            }),
-        }),
-        503 => return Err(StoreErrorKind::Unavailable),
-        500 => return Err(StoreErrorKind::OutcomeUnknown),
-        _ => Err(refusal(actor, removal, body)),
-    };
-    Ok(Response::Answer(answer))
-}
-
-fn refusal(actor: UserId, removal: &Removal, body: &Value) -> Refusal {
-    let &Removal { entity, user, .. } = removal;
-    let of_a_chat = [10, 11]
-        .map(|id| ChatId::new(id).unwrap())
-        .into_iter()
-        .flat_map(|chat| {
-            [
-                Refusal::ChatNotInCrm { chat, entity },
-                Refusal::RemovalDenied {
-                    actor,
-                    chat,
-                    entity,
-                },
-                Refusal::NotAMember { user, chat },
-            ]
-        });
-    let mut refusals = of_a_chat.chain([
-        Refusal::AccessDenied { actor, entity },
-        Refusal::UserNotActive { user },
-        Refusal::InvalidArgument(Argument::ChatId),
-    ]);
-    let said = |refusal: &Refusal| {
-        body["error"] == refusal.code() && body["error_description"] == refusal.to_string()
-    };
-    refusals
-        .find(said)
-        .unwrap_or_else(|| panic!("what is {body}?"))
-}
-
-/// Asks for a removal, by itself or as the only command of a batch.
-fn ask(
-    connection: &mut Connection,
-    address: &str,
-    removal: &Removal,
-    in_batch: bool,
-) -> io::Result<(u16, Value)> {
-    let mut parameters = json!({
-        "CRM_ENTITY_TYPE": removal.entity.kind.as_str(),
-        "CRM_ENTITY": removal.entity.id.get(),
-        "USER_ID": removal.user.get(),
-    });
-    if let Some(chat) = removal.chat {
-        parameters["CHAT_ID"] = json!(chat.get());
-    }
-    if !in_batch {
-        return connection.post(&format!("{address}{DELETE}"), &parameters);
-    }
-    let pairs = parameters.as_object().unwrap().iter();
-    let query: Vec<_> = pairs
-        .map(|(name, value)| format!("{name}={}", value.to_string().trim_matches('"')))
-        .collect();
-    let command = format!("{DELETE}?{}", query.join("&"));
-    let (status, body) =
-        connection.post(&format!("{address}batch"), &json!({"cmd": {"a": command}}))?;
-    let sections = &body["result"];
-    let error = &sections["result_error"]["a"];
-    Ok(match error["error"].as_str() {
-        _ if status != 200 => (status, body),
-        None => (200, json!({"result": sections["result"]["a"]})),
-        Some("OVERLOAD_LIMIT") => (503, error.clone()),
-        Some("INTERNAL_SERVER_ERROR") => (500, error.clone()),
-        Some(_) => (400, error.clone()),
-    })
+#[test]
+fn curl_line_names_what_to_fill_in() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let serving = Serving::in_place(&place);
+    let expected = format!(
+        "curl 'http://{}/rest/USER/SECRET/imopenlines.crm.chat.user.delete' \
+         -d CRM_ENTITY_TYPE=deal -d CRM_ENTITY=DEAL -d USER_ID=MEMBER\n",
+        serving.address
+    );
+    assert_eq!(serving.curl, expected);
 }
 
 #[test]
-fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
-    let world = small_world();
-    let place = Place::holding(&serde_json::to_string(&world).unwrap());
-    let secrets = ACTORS.map(|actor| (actor, secret(&place, actor)));
-    let path = |actor: UserId| {
-        let (_, secret) = secrets.iter().find(|(id, _)| *id == actor.get()).unwrap();
-        format!("/rest/{actor}/{secret}/")
+fn closed_standard_output_is_reported_at_start() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut program = place.program(["serve", "--listen", "127.0.0.1:0"]);
+    let ran = Ran::from(program.stdout(writer).output().unwrap()).ended(2);
+    ran.said("error: cannot print the address: Broken pipe");
+}
+
+#[test]
+fn hangup_does_not_end_the_server() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let serving = Serving::in_place(&place);
+    serving.signal("-HUP");
+    logged(&place, "nothing to reload");
+    let (status, _) = Connection::open(&serving.address).unwrap().get("/healthz").unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(serving.stop().code(), Some(0));
+}
+
+#[test]
+fn hangup_reloads_the_certificate() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let certify = || {
+        let names = vec!["localhost".to_owned()];
+        let pair = rcgen::generate_simple_self_signed(names).unwrap();
+        place.write("cert.pem", pair.cert.pem());
+        place.write("key.pem", pair.signing_key.serialize_pem());
     };
-    let servers = [Serving::in_place(&place), Serving::in_place(&place)];
-    let recorder = Recorder::new();
-    let answered = AtomicUsize::new(0);
+    certify();
+    let serving = Serving::with(&place, "--tls-cert cert.pem --tls-key key.pem");
+    assert!(serving.curl.contains("'https://"), "{}", serving.curl);
 
-    thread::scope(|scope| {
-        for number in 0..CONNECTIONS {
-            let (recorder, servers, answered, path) = (&recorder, &servers, &answered, &path);
-            scope.spawn(move || {
-                let mut draw = Draw(number as u64);
-                let mut server = number % 2;
-                let mut connection = Connection::open(&servers[server].address).unwrap();
-                for call in 0..CALLS {
-                    let (actor, removal) = draw.removal();
-                    let invocation = recorder.invoke(Operation::Remove(RemovalCall::new(actor, &removal)));
-                    if let Ok((status, body)) =
-                        ask(&mut connection, &path(actor), &removal, call % 3 == 2)
-                    {
-                        match understand(actor, &removal, status, &body) {
-                            Ok(response) => invocation.respond(response),
-                            Err(kind) => invocation.fail(kind),
-                        }
-                    } else {
-                        // The server was killed: whether the removal was made is not known.
-                        assert_eq!(server, 0, "the other server answers");
-                        server = 1;
-                        connection = Connection::open(&servers[server].address).unwrap();
-                    }
-                    answered.fetch_add(1, Ordering::SeqCst);
-                }
-                let _ = connection.0.get_ref().shutdown(Shutdown::Both);
-            });
-        }
-        scope.spawn(|| {
-            let store = block_on(Sqlite::open(place.path("crm-chat.db"))).unwrap();
-            let mut draw = Draw(99);
-            let began = Instant::now();
-            while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS
-                && began.elapsed() < PATIENCE
-            {
-                let edit = draw.edit();
-                let invocation = recorder.invoke(Operation::Edit(edit));
-                match block_on(store.edit(&edit)) {
-                    Ok(()) => invocation.respond(Response::Edited(Ok(()))),
-                    Err(EditError::Rejected(rejection)) => {
-                        invocation.respond(Response::Edited(Err(rejection)));
-                    }
-                    Err(EditError::Store(error)) => invocation.fail(error.kind()),
-                }
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-        let began = Instant::now();
-        while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS / 3
-            && began.elapsed() < PATIENCE
-        {
-            thread::sleep(Duration::from_millis(1));
-        }
-        servers[0].signal("-KILL");
-    });
+    place.write("cert.pem", "no certificate");
+    serving.signal("-HUP");
+    let log = logged(&place, "cannot reload the certificate");
+    assert!(log.contains("ERROR") && log.contains("`cert.pem`"), "{log}");
+    certify();
+    serving.signal("-HUP");
+    logged(&place, "reloaded the certificate");
+    assert_eq!(serving.stop().code(), Some(0));
+}
 
-    let last: Snapshot = serde_json::from_str(&place.export()).unwrap();
-    assert!(
-        last.removals.len() > 10,
-        "the mix removes some: {}",
-        last.removals.len()
-    );
-    if let Err(error) = check(&world, &recorder.history(), &last) {
-        panic!("{error}");
+#[test]
+fn plain_http_on_a_public_address_is_warned_about() {
+    const WARNING: &str = "secrets are sent in plain text over the network";
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    for (address, warned) in [("0.0.0.0:0", true), ("[::1]:0", false), ("127.0.0.1:0", false)] {
+        let log = File::create(place.path(LOG)).unwrap();
+        let serving = Serving::start(place.program(["serve", "--listen", address]), log);
+        assert_eq!(serving.stop().code(), Some(0));
+        let log = fs::read_to_string(place.path(LOG)).unwrap();
+        assert_eq!(log.contains(WARNING), warned, "{address}: {log}");
     }
+}
+
+#[test]
+fn store_that_other_users_can_read_is_warned_about() {
+    const WARNING: &str = "other users can read or lock the store";
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    for (mode, warned) in [(0o644, true), (0o660, true), (0o600, false)] {
+        fs::set_permissions(place.path("crm-chat.db"), Permissions::from_mode(mode)).unwrap();
+        let serving = Serving::in_place(&place);
+        assert_eq!(serving.stop().code(), Some(0));
+        let log = fs::read_to_string(place.path(LOG)).unwrap();
+        assert_eq!(log.contains(WARNING), warned, "{mode:o}: {log}");
+    }
+}
+
+#[test]
+fn log_level_decides_what_is_logged() {
+    let place = Place::holding(WORLD);
+    let secret = secret(&place, 1);
+    for (options, logged) in [
+        ("", true),
+        ("--log-level info", true),
+        ("--log-level debug", true),
+        ("--log-level warn", false),
+        ("--log-level error", false),
+    ] {
+        let serving = Serving::with(&place, options);
+        let mut connection = Connection::open(&serving.address).unwrap();
+        let path = format!("/rest/1/{secret}/server.time");
+        assert_eq!(connection.post(&path, &json!({})).unwrap().0, 200);
+        drop(connection);
+        assert_eq!(serving.stop().code(), Some(0));
+        let log = fs::read_to_string(place.path(LOG)).unwrap();
+        assert_eq!(log.contains("server.time"), logged, "{options}: {log}");
+    }
+    place.run("serve --log-level loud").ended(2).said("error, warn, info, debug");
+}
+
+#[test]
+fn forwarded_address_is_logged_only_if_it_is_trusted() {
+    let place = Place::holding(WORLD);
+    let secret = secret(&place, 1);
+    for (options, expected) in [("", "127.0.0.1"), ("--trust-forwarded", "203.0.113.9")] {
+        let serving = Serving::with(&place, options);
+        let request = format!(
+            "GET /rest/1/{secret}/server.time HTTP/1.1\r\nhost: x\r\n\
+             x-forwarded-for: 198.51.100.1, 203.0.113.9\r\n\r\n"
+        );
+        let mut connection = Connection::open(&serving.address).unwrap();
+        assert_eq!(connection.exchange(&request).unwrap().0, 200);
+        drop(connection);
+        assert_eq!(serving.stop().code(), Some(0));
+        let log = fs::read_to_string(place.path(LOG)).unwrap();
+        assert!(log.contains(&format!("peer={expected}")), "{options}: {log}");
+    }
+}
+
+#[test]
+fn connections_of_one_address_are_limited_as_asked() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let serving = Serving::with(&place, "--max-connections-per-peer 2");
+    let get = |connection: &mut Connection| connection.get("/healthz").unwrap().0;
+    let mut kept = [(); 2].map(|()| Connection::open(&serving.address).unwrap());
+    assert_eq!(kept.each_mut().map(get), [200, 200]);
+    let mut third = Connection::open(&serving.address).unwrap();
+    assert_eq!(get(&mut third), 503);
+    assert_eq!(kept.each_mut().map(get), [200, 200]);
+}
+
+#[test]
+fn draining_server_serves_but_is_not_ready() {
+    let place = Place::holding(WORLD);
+    let secret = secret(&place, 1);
+    let serving = Serving::with(&place, "--drain 3");
+    let mut connection = Connection::open(&serving.address).unwrap();
+    assert_eq!(connection.get("/readyz").unwrap().0, 200);
+    serving.signal("-TERM");
+    while connection.get("/readyz").unwrap().0 == 200 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let path = format!("/rest/1/{secret}/server.time");
+    assert_eq!(connection.post(&path, &json!({})).unwrap().0, 200);
+    let mut other = Connection::open(&serving.address).unwrap();
+    assert_eq!(other.get("/readyz").unwrap().0, 503);
+    assert_eq!(serving.wait().code(), Some(0));
+}
+
+/// Starts a server whose soft limit of open files is low.
+#[cfg(target_os = "linux")]
+fn with_open_files(place: &Place, soft: u32, hard: Option<u32>) -> Serving {
+    let log = File::create(place.path(LOG)).unwrap();
+    let hard = hard.map_or(String::new(), |hard| format!("ulimit -Hn {hard} && "));
+    let script = format!("ulimit -Sn {soft} && {hard}exec \"$0\" serve --listen 127.0.0.1:0");
+    let program = place.program([]);
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(script).arg(program.get_program());
+    shell.current_dir(place.path("."));
+    Serving::start(shell, log)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let serving = with_open_files(&place, 128, None);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let limits: Vec<_> = line.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_ne!(limits[0], "128");
+    assert_eq!(limits[0], limits[1]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn low_hard_limit_of_open_files_is_warned_about() {
+    let place = Place::holding(WORLD);
+    secret(&place, 1);
+    let _serving = with_open_files(&place, 200, Some(200));
+    let log = logged(&place, "the limit of open files allows fewer connections");
+    assert!(log.contains("limit=200"), "{log}");
 }
 
 /// The most memory that a server has had, in bytes.
@@ -483,9 +338,5 @@ fn memory_stays_bounded_whatever_is_sent() {
     });
     // All that was sent is twelve times as much as what each sender may have there at a time.
     let bound = SENDERS * 6 * BODY;
-    assert!(
-        peak(&serving) < bound,
-        "{} bytes, more than {bound}",
-        peak(&serving)
-    );
+    assert!(peak(&serving) < bound, "{} bytes, more than {bound}", peak(&serving));
 }

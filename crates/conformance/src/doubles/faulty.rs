@@ -100,7 +100,7 @@ impl<S: Store> Faulty<S> {
     /// Injects a fault at the `n`-th port call from now on, counted from 1 over all transactions.
     /// It happens once.
     ///
-    /// `begin`, every query, the write, `commit` and `rollback` are port calls; `announce` and
+    /// `begin`, every query, the write, `commit` and `rollback` are port calls; `prefetch` and
     /// `backoff` are not. The number of a call depends on the request (whether it names a chat,
     /// whether the user owns it): make a dry run and look at its [`calls`](Self::calls). A second
     /// fault at the same call replaces the first.

@@ -94,8 +94,8 @@ pub trait Interceptor: Send + Sync + 'static {
     /// The state kept for one transaction: created before its `begin` and dropped with it.
     type Session: Default + Send;
 
-    /// Observes an [announced](UnitOfWork::announce) removal.
-    fn announced(&self, session: &mut Self::Session, actor: UserId, removal: &Removal) {
+    /// Observes an [prefetched](UnitOfWork::prefetch) removal.
+    fn prefetched(&self, session: &mut Self::Session, actor: UserId, removal: &Removal) {
         let _ = (session, actor, removal);
     }
 
@@ -218,9 +218,9 @@ impl<S: Store, T: Interceptor> Store for Intercepted<S, T> {
 }
 
 impl<X: UnitOfWork, T: Interceptor> UnitOfWork for InterceptedTransaction<X, T> {
-    async fn announce(&mut self, actor: UserId, removal: &Removal) {
-        self.interceptor.announced(&mut self.session, actor, removal);
-        self.inner.announce(actor, removal).await;
+    async fn prefetch(&mut self, actor: UserId, removal: &Removal) {
+        self.interceptor.prefetched(&mut self.session, actor, removal);
+        self.inner.prefetch(actor, removal).await;
     }
 
     async fn commit(self) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! [mockall] mocks of the ports.
 //!
 //! Four of them make up a [`MockTransaction`], and a [`MockStore`] returns the transactions that a
-//! test has prepared. As with every mock, an unexpected call panics, including `announce` and
+//! test has prepared. As with every mock, an unexpected call panics, including `prefetch` and
 //! `backoff`.
 //!
 //! ```
@@ -12,7 +12,7 @@
 //! let mut store = MockStore::new();
 //! store.expect_begin().return_once(|| {
 //!     let mut tx = MockTransaction::default();
-//!     tx.chats.expect_announce().return_const(());
+//!     tx.chats.expect_prefetch().return_const(());
 //!     tx.chats.expect_messenger_installed().return_once(|| Ok(false));
 //!     tx.chats.expect_commit().return_once(|| Ok(()));
 //!     Ok(tx)
@@ -44,7 +44,7 @@ mock! {
     }
 
     impl UnitOfWork for ChatRepo {
-        async fn announce(&mut self, actor: UserId, removal: &Removal);
+        async fn prefetch(&mut self, actor: UserId, removal: &Removal);
         async fn commit(self) -> Result<(), StoreError>;
         async fn rollback(self) -> Result<(), StoreError>;
     }

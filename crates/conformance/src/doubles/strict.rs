@@ -94,7 +94,7 @@ pub struct ProtocolState {
     next: Expect,
 }
 
-/// The announced removal, with the answers so far.
+/// The prefetched removal, with the answers so far.
 #[derive(Clone, Copy, Debug)]
 struct PendingRemoval {
     actor: UserId,
@@ -151,8 +151,8 @@ impl ProtocolState {
             (_, Some(call)) => format!("{call:?}"),
             (Expect::Begin, None) => "Begin".to_owned(),
             (Expect::Failed, None) => "a call failed, so Rollback".to_owned(),
-            (_, None) if self.removal.is_none() => "an announcement".to_owned(),
-            (_, None) => "the removal is decided, so Commit or another announcement".to_owned(),
+            (_, None) if self.removal.is_none() => "a prefetch".to_owned(),
+            (_, None) => "the removal is decided, so Commit or another prefetch".to_owned(),
         }
     }
 
@@ -195,11 +195,11 @@ impl ProtocolState {
 impl Interceptor for Protocol {
     type Session = ProtocolState;
 
-    fn announced(&self, state: &mut ProtocolState, actor: UserId, removal: &Removal) {
+    fn prefetched(&self, state: &mut ProtocolState, actor: UserId, removal: &Removal) {
         assert_eq!(
             state.next,
             Expect::Decided,
-            "a removal is announced before the previous one is decided"
+            "a removal is prefetched before the previous one is decided"
         );
         *state = ProtocolState {
             removal: Some(PendingRemoval {

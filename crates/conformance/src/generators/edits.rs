@@ -1,6 +1,7 @@
 //! Strategies for edits.
 
-use crm_chat_domain::{Access, Edit, Link, Remover, Snapshot, User};
+use crm_chat_domain::snapshot::{AccessGrant, Link, RemovalRight, User};
+use crm_chat_domain::{Edit, Snapshot};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -58,11 +59,11 @@ fn arb_right_edit(ids: &Ids) -> impl Strategy<Value = Edit> + use<> {
     let remover = (users(), select(ids.chats.clone()), any::<bool>());
     prop_oneof![
         access.prop_map(|(user, entity, revoke)| {
-            let access = Access { user, entity };
+            let access = AccessGrant { user, entity };
             if revoke { Edit::RevokeAccess(access) } else { Edit::GrantAccess(access) }
         }),
         remover.prop_map(|(user, chat, revoke)| {
-            let remover = Remover { user, chat };
+            let remover = RemovalRight { user, chat };
             if revoke { Edit::RevokeRemoval(remover) } else { Edit::GrantRemoval(remover) }
         }),
     ]

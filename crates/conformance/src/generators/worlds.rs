@@ -2,9 +2,8 @@
 
 use std::fmt::Debug;
 
-use crm_chat_domain::{
-    Access, Chat, ChatId, Link, RemovalRecord, Remover, Snapshot, Timestamp, User, UserId, UserKind,
-};
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User, UserKind};
+use crm_chat_domain::{ChatId, RemovalRecord, Snapshot, Timestamp, UserId};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -42,8 +41,11 @@ pub fn arb_world_of(ids: &Ids) -> impl Strategy<Value = Snapshot> + use<> {
                 messenger_installed: !not_installed,
                 users,
                 links: links.map(|(entity, chat)| Link { entity, chat }).collect(),
-                access: access.into_iter().map(|(user, entity)| Access { user, entity }).collect(),
-                removers: removers.map(|(user, chat)| Remover { user, chat }).collect(),
+                access: access
+                    .into_iter()
+                    .map(|(user, entity)| AccessGrant { user, entity })
+                    .collect(),
+                removers: removers.map(|(user, chat)| RemovalRight { user, chat }).collect(),
                 removals,
                 chats,
             }

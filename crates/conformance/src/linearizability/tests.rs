@@ -1,4 +1,5 @@
-use crm_chat_domain::{Edit, EditRejection, Outcome, Refusal, Snapshot, StoreErrorKind, UserId};
+use crm_chat_domain::snapshot::EditRejection;
+use crm_chat_domain::{Edit, Outcome, Refusal, Snapshot, StoreErrorKind, UserId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

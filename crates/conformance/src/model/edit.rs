@@ -1,6 +1,7 @@
 //! Applies edits to a world.
 
-use crm_chat_domain::{Chat, ChatId, Edit, EditRejection, Snapshot, UserId};
+use crm_chat_domain::snapshot::{Chat, EditRejection};
+use crm_chat_domain::{ChatId, Edit, Snapshot, UserId};
 
 /// Returns the rejection of an edit that names something unknown.
 pub(super) fn rejection(world: &Snapshot, edit: &Edit) -> Option<EditRejection> {

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crm_chat_domain::{
-    Answer, Edit, EditRejection, IfAbsent, Input, Removal, Request, Snapshot, UserId,
-};
+use crm_chat_domain::snapshot::EditRejection;
+use crm_chat_domain::{Answer, Edit, IfAbsent, Input, Removal, Request, Snapshot, UserId};
 use serde::de::{Deserializer, Error};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,9 @@
 //! A request as the model reads it, and its evaluation in a world.
 
+use crm_chat_domain::snapshot::UserKind;
 use crm_chat_domain::{
     ChatId, Entity, EntityId, EntityKind, IfAbsent, Input, OwnerChange, Removal, Request, Snapshot,
-    UserId, UserKind,
+    UserId,
 };
 
 /// A field of a request.

@@ -1,8 +1,8 @@
 //! The rules as a table.
 
+use crm_chat_domain::snapshot::{AccessGrant, Link, RemovalRight};
 use crm_chat_domain::{
-    Access, Answer, Argument, Change, IfAbsent, Link, Outcome, Refusal, Removal, Remover, Rule,
-    Snapshot, UserId,
+    Answer, Argument, Change, IfAbsent, Outcome, Refusal, Removal, Rule, Snapshot, UserId,
 };
 
 use super::explanation::{ModelExplanation, ModelVerdict};
@@ -51,7 +51,7 @@ const TABLE: [RuleRow; 12] = [
         rule: Rule::Access,
         holds: |e| {
             let (user, entity) = (e.actor, e.entity()?);
-            Some(e.world.access.contains(&Access { user, entity }))
+            Some(e.world.access.contains(&AccessGrant { user, entity }))
         },
         otherwise: |e| {
             let (actor, entity) = (e.actor, e.entity()?);
@@ -83,7 +83,7 @@ const TABLE: [RuleRow; 12] = [
         rule: Rule::Permission,
         holds: |e| {
             let (user, _, chat) = (e.actor, e.entity()?, e.chat()?);
-            Some(e.world.removers.contains(&Remover { user, chat }))
+            Some(e.world.removers.contains(&RemovalRight { user, chat }))
         },
         otherwise: |e| {
             let (actor, entity, chat) = (e.actor, e.entity()?, e.chat()?);

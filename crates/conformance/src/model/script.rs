@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crm_chat_domain::{Access, Chat, Link, RemovalRecord, Remover, Snapshot, User};
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User};
+use crm_chat_domain::{RemovalRecord, Snapshot};
 use serde::Serialize;
 
 use super::operation::Operation;
@@ -76,9 +77,9 @@ struct WorldLine<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     links: &'a [Link],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    access: &'a [Access],
+    access: &'a [AccessGrant],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    removers: &'a [Remover],
+    removers: &'a [RemovalRight],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     removals: &'a [RemovalRecord],
 }

@@ -1,4 +1,5 @@
-use crm_chat_domain::{Edit, EditError, LogEntry, Snapshot};
+use crm_chat_domain::snapshot::EditError;
+use crm_chat_domain::{Edit, LogEntry, Snapshot};
 use crm_chat_memory::Memory;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};

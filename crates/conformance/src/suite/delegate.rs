@@ -39,7 +39,7 @@ macro_rules! __own_method {
             &self,
             store: &$store,
             edit: &$crate::domain::Edit,
-        ) -> ::core::result::Result<(), $crate::domain::EditError> {
+        ) -> ::core::result::Result<(), $crate::domain::snapshot::EditError> {
             store.edit(edit).await
         }
     };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crm_chat_domain::{Edit, EditError, LogEntry, Snapshot, Store};
+use crm_chat_domain::snapshot::EditError;
+use crm_chat_domain::{Edit, LogEntry, Snapshot, Store};
 
 /// The suite's access to a backend.
 ///

@@ -1,8 +1,9 @@
 //! Performs the operations of the model on a backend.
 
+use crm_chat_domain::snapshot::EditError;
 use crm_chat_domain::{
-    Answer, EditError, Outcome, Removal, RemoveError, Store, StoreError, StoreErrorKind, UserId,
-    explain, remove_user, remove_users,
+    Answer, Outcome, Removal, RemoveError, Store, StoreError, StoreErrorKind, UserId, explain,
+    remove_user, remove_users,
 };
 
 use super::harness::Harness;

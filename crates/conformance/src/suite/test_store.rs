@@ -5,9 +5,10 @@ use std::fmt::{self, Debug, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crm_chat_domain::snapshot::{EditError, EditRejection};
 use crm_chat_domain::{
-    Answer, Change, Edit, EditError, EditRejection, Explanation, LogEntry, Outcome, Refusal,
-    Removal, Request, Snapshot, Store, StoreErrorKind, UserId, explain, remove_user, remove_users,
+    Answer, Change, Edit, Explanation, LogEntry, Outcome, Refusal, Removal, Request, Snapshot,
+    Store, StoreErrorKind, UserId, explain, remove_user, remove_users,
 };
 
 use super::harness::Harness;

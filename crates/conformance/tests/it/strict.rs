@@ -67,14 +67,14 @@ fn correct_calls() -> [PortCall; 9] {
     ]
 }
 
-/// Announces the removal by an actor and makes calls.
+/// Prefetches the removal by an actor and makes calls.
 async fn make_calls(
     store: &Strict<Memory>,
     actor: i64,
     calls: &[PortCall],
 ) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
-    tx.announce(user(actor), &removal(7)).await;
+    tx.prefetch(user(actor), &removal(7)).await;
     for call in calls {
         match *call {
             PortCall::Begin => {}
@@ -115,7 +115,7 @@ fn panic_names_the_expected_call() {
         (&[PortCall::Commit][..], "MessengerInstalled; the call is Commit"),
         (
             &decided[..],
-            "the removal is decided, so Commit or another announcement; the call is MessengerInstalled",
+            "the removal is decided, so Commit or another prefetch; the call is MessengerInstalled",
         ),
     ] {
         assert_eq!(panic_of(1, calls), Some(format!("expected: {expected}")));

@@ -11,9 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crm_chat_conformance::Harness;
-use crm_chat_domain::{
-    Change, Chat, Edit, EditError, Entity, LogEntry, Snapshot, Store, StoreError, UserId,
-};
+use crm_chat_domain::snapshot::{Chat, EditError};
+use crm_chat_domain::{Change, Edit, Entity, LogEntry, Snapshot, Store, StoreError, UserId};
 use futures_lite::future::yield_now;
 
 mod certify;

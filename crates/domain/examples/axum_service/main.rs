@@ -1,6 +1,7 @@
-//! A web service that embeds the core over tables of its own: `POST /remove` with the method's parameters as JSON.
+//! A web service that embeds the core over tables of its own: `POST /remove` with the method's
+//! parameters as JSON.
 //!
-//! It listens on the address given, else on a free port, and prints it.
+//! It listens on the given address, or on a free port, and prints the address.
 
 use axum::extract::{State, rejection::JsonRejection};
 use axum::http::{HeaderMap, StatusCode};
@@ -19,17 +20,15 @@ async fn remove(
     headers: HeaderMap,
     body: Result<Json<Request>, JsonRejection>,
 ) -> (StatusCode, Json<Value>) {
-    // The header stands for the service's own authentication.
-    let actor = headers
-        .get("x-user")
-        .and_then(|user| user.to_str().ok()?.parse().ok());
+    // In place of the service's own authentication.
+    let actor = headers.get("x-user").and_then(|user| user.to_str().ok()?.parse().ok());
     let Some(actor) = actor else {
         return reply(401, json!({"error": "NO_AUTH_FOUND"}));
     };
     let Ok(Json(request)) = body else {
         return reply(400, json!({"error": "INVALID_REQUEST"}));
     };
-    // In a task of its own, the removal is carried through even if the client hangs up.
+    // In a task of its own, the removal completes even if the client disconnects.
     let task = tokio::spawn(async move { remove_user(&database, actor, &request.parse()?).await });
     match task.await {
         Ok(Ok(outcome)) => reply(200, json!({"result": outcome.result()})),
@@ -37,12 +36,9 @@ async fn remove(
         Ok(Err(RemoveError::Store(error))) => {
             eprintln!("{}", error.report());
             let unavailable = error.kind() == StoreErrorKind::Unavailable;
-            reply(
-                if unavailable { 503 } else { 500 },
-                json!({"error": "STORE_FAILED"}),
-            )
+            reply(if unavailable { 503 } else { 500 }, json!({"error": "STORE_FAILED"}))
         }
-        // It panicked, which the runtime has reported.
+        // The task panicked, which the runtime has already reported.
         Err(_) => reply(500, json!({"error": "INTERNAL_ERROR"})),
     }
 }
@@ -64,9 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Tables::default()
     };
     let database = Database::from(tables);
-    let service = Router::new()
-        .route("/remove", post(remove))
-        .with_state(database);
+    let service = Router::new().route("/remove", post(remove)).with_state(database);
 
     let address = std::env::args().nth(1);
     let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:0")).await?;

@@ -9,6 +9,7 @@ use crm_chat_domain::{
 
 use crate::tables::Tx;
 
+/// The answer to a question of the rules.
 type Answer<T> = Result<T, StoreError>;
 
 impl ChatRepo for Tx {

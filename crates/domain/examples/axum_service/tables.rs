@@ -9,11 +9,12 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 #[derive(Clone, Default)]
 pub(crate) struct Tables {
-    /// Who works here, and so is active and may look at every entity.
+    /// The employees, who are active and have access to every entity.
     pub(crate) staff: BTreeSet<UserId>,
-    /// Each entity's one chat, and who keeps the entity and so may remove users from the chat.
+    /// The one chat of each entity, and the keeper of the entity, who may remove users from the
+    /// chat.
     pub(crate) kept: BTreeMap<Entity, (UserId, ChatId)>,
-    /// In joining order.
+    /// The members of all chats, in the order in which they joined.
     pub(crate) members: Vec<(ChatId, UserId)>,
     pub(crate) owners: BTreeMap<ChatId, UserId>,
     pub(crate) log: Vec<(Change, SystemTime)>,
@@ -28,7 +29,7 @@ impl From<Tables> for Database {
     }
 }
 
-/// The locked tables, and a copy on which the transaction works: dropping it rolls back.
+/// A transaction: it locks the tables and works on a copy, so dropping it rolls back.
 pub(crate) struct Tx {
     tables: OwnedMutexGuard<Tables>,
     pub(crate) draft: Tables,

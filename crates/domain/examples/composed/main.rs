@@ -1,4 +1,5 @@
-//! The four ports by four types: own tables, a map of the CRM, a directory of users, and a permission service.
+//! The four ports implemented by four types: tables of chats, a map of the CRM, a directory of
+//! users, and a permission service.
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ impl Store for App {
             chats: Members {
                 draft: tables.clone(),
                 tables,
-                // A successor is a member and a user: the chats need their own way to the users.
+                // A successor is a member and a user, so the chats need access to the users too.
                 directory: self.directory.clone(),
             },
             crm: self.crm.clone(),

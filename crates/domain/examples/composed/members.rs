@@ -1,4 +1,4 @@
-//! Own tables of chats and members: the unit of work.
+//! The tables of chats and members, which are the unit of work.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -15,12 +15,13 @@ pub(crate) type Answer<T> = Result<T, StoreError>;
 #[derive(Clone, Default)]
 pub(crate) struct Tables {
     pub(crate) owners: BTreeMap<ChatId, UserId>,
-    /// In joining order.
+    /// The members of all chats, in the order in which they joined.
     pub(crate) members: Vec<(ChatId, UserId)>,
     pub(crate) log: Vec<(Change, SystemTime)>,
 }
 
-/// The locked tables, a copy on which the transaction works, and where to learn who may own a chat.
+/// A transaction: the locked tables, a working copy, and the directory that knows who may own a
+/// chat.
 pub(crate) struct Members {
     pub(crate) tables: OwnedMutexGuard<Tables>,
     pub(crate) draft: Tables,

@@ -1,4 +1,4 @@
-//! What the chats do not know: the CRM, the users, the rights.
+//! The systems outside the tables of chats: the CRM, the users and the rights.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::members::Answer;
 
-/// The chats of each entity, the newest link last.
+/// The chats of each entity, those of newer links last.
 #[derive(Clone)]
 pub(crate) struct Crm(pub(crate) Arc<BTreeMap<Entity, Vec<ChatId>>>);
 
@@ -20,14 +20,11 @@ impl CrmRepo for Crm {
     }
 
     async fn is_linked(&mut self, chat: ChatId, entity: Entity) -> Answer<bool> {
-        Ok(self
-            .0
-            .get(&entity)
-            .is_some_and(|chats| chats.contains(&chat)))
+        Ok(self.0.get(&entity).is_some_and(|chats| chats.contains(&chat)))
     }
 }
 
-/// The active users, and whether each is a human.
+/// The active users, each with `true` for a human.
 #[derive(Clone)]
 pub(crate) struct Directory(pub(crate) Arc<BTreeMap<UserId, bool>>);
 
@@ -43,18 +40,19 @@ impl UserRepo for Directory {
     }
 }
 
-/// What the permission service is asked, and where it answers.
+/// A question to the permission service, with the channel for its answer.
 pub(crate) type Question = (UserId, Entity, Option<ChatId>, oneshot::Sender<bool>);
 
-/// The permission service, here a task that stands for a remote one: user 1 may do everything, and everyone may look.
+/// The permission service, a task in place of a remote service. User 1 has every right, and all
+/// users have access to every entity.
 pub(crate) async fn answer(mut questions: mpsc::Receiver<Question>) {
     while let Some((actor, _entity, chat, reply)) = questions.recv().await {
-        // Whoever asked may be gone.
+        // Sending fails if the removal that asked was dropped meanwhile.
         let _ = reply.send(actor.get() == 1 || chat.is_none());
     }
 }
 
-/// Asks the permission service. No answer is a failure of the storage, and no refusal.
+/// A client of the permission service. A missing answer is a storage failure, not a refusal.
 #[derive(Clone)]
 pub(crate) struct Rights(pub(crate) mpsc::Sender<Question>);
 

@@ -1,10 +1,13 @@
-//! The rules of a snapshot.
+//! Validation of snapshots.
 
 use std::fmt;
 
-use crate::{ChatId, Snapshot};
+use super::Snapshot;
+use crate::ChatId;
 
-/// A snapshot breaks a rule. The message names the place, as `chats[3].members[1]`, counted from 0.
+/// The error returned when a snapshot is not valid.
+///
+/// The message names the place, such as `chats[3].members[1]`, counted from 0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{place}`: {problem}")]
 pub struct SnapshotError {
@@ -14,13 +17,10 @@ pub struct SnapshotError {
 
 impl SnapshotError {
     fn new(place: impl fmt::Display, problem: impl fmt::Display) -> Self {
-        Self {
-            place: place.to_string(),
-            problem: problem.to_string(),
-        }
+        Self { place: place.to_string(), problem: problem.to_string() }
     }
 
-    /// Returns the place, as `chats[3].members[1]`, counted from 0.
+    /// Returns the place of the problem, such as `chats[3].members[1]`, counted from 0.
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place
@@ -28,8 +28,12 @@ impl SnapshotError {
 }
 
 impl Snapshot {
-    /// Checks what the types do not say: no id and no entry stands twice (log records may), a chat in a link or in
-    /// `removers` is known, an owner is a member.
+    /// Checks the rules that the types cannot express.
+    ///
+    /// - No id and no entry of a list is repeated. Log records may be: a user may be removed, join
+    ///   and be removed again.
+    /// - A chat in `links` or `removers` is listed in `chats`.
+    /// - An owner is a member of the chat.
     ///
     /// # Errors
     /// [`SnapshotError`] with the first place where a rule is broken.
@@ -38,6 +42,7 @@ impl Snapshot {
         unique("chats", self.chats.iter().map(|chat| chat.id), "chat")?;
         for (index, chat) in self.chats.iter().enumerate() {
             let members = || chat.members.iter().copied();
+            // The place is only formatted for an error: a snapshot may have millions of chats.
             if repeated(members()).is_some() {
                 unique(&format!("chats[{index}].members"), members(), "member")?;
             }
@@ -49,39 +54,26 @@ impl Snapshot {
             }
         }
 
+        // Sorted for binary search, and reused for both lists.
         let mut known: Vec<ChatId> = self.chats.iter().map(|chat| chat.id).collect();
         known.sort_unstable();
         all_known("links", self.links.iter().map(|link| link.chat), &known)?;
-        all_known(
-            "removers",
-            self.removers.iter().map(|remover| remover.chat),
-            &known,
-        )?;
-        unique(
-            "links",
-            self.links
-                .iter()
-                .map(|link| DisplayPair(link.entity, link.chat)),
-            "link",
-        )?;
+        all_known("removers", self.removers.iter().map(|remover| remover.chat), &known)?;
+        unique("links", self.links.iter().map(|link| DisplayPair(link.entity, link.chat)), "link")?;
         unique(
             "access",
-            self.access
-                .iter()
-                .map(|access| DisplayPair(access.user, access.entity)),
+            self.access.iter().map(|access| DisplayPair(access.user, access.entity)),
             "access",
         )?;
         unique(
             "removers",
-            self.removers
-                .iter()
-                .map(|remover| DisplayPair(remover.user, remover.chat)),
+            self.removers.iter().map(|remover| DisplayPair(remover.user, remover.chat)),
             "remover",
         )
     }
 }
 
-/// Checks that nothing stands twice in a list.
+/// Checks that a list has no repeated item.
 fn unique<T: Ord + Copy + fmt::Display>(
     list: &str,
     items: impl ExactSizeIterator<Item = T>,
@@ -96,8 +88,9 @@ fn unique<T: Ord + Copy + fmt::Display>(
     }
 }
 
-/// Finds the first item that stands at an earlier place too, and its place. It sorts a copy, which takes less memory
-/// than a set.
+/// Returns the first item that repeats an earlier one, with its index.
+///
+/// It sorts a copy, which takes less memory than a set.
 fn repeated<T: Ord + Copy>(items: impl ExactSizeIterator<Item = T>) -> Option<(T, usize)> {
     let mut placed: Vec<(T, usize)> = items.zip(0..).collect();
     placed.sort_unstable();
@@ -107,9 +100,11 @@ fn repeated<T: Ord + Copy>(items: impl ExactSizeIterator<Item = T>) -> Option<(T
             [(first, _), (second, index)] if first == second => Some((*second, *index)),
             _ => None,
         })
+        // Sorting lost the order of the list; the error names the first repeated item in it.
         .min_by_key(|(_, index)| *index)
 }
 
+/// Checks that every chat of a list is known. `known` is sorted.
 fn all_known(
     list: &str,
     chats: impl Iterator<Item = ChatId>,
@@ -125,7 +120,7 @@ fn all_known(
     }
 }
 
-/// Two values, displayed side by side.
+/// A pair of values, displayed as `(A, B)`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct DisplayPair<A, B>(A, B);
 

@@ -1,4 +1,4 @@
-//! The examples do what they say.
+//! The examples, run as programs.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// An example that runs until it is dropped.
+/// A running example, killed on drop.
 struct Running(Child);
 
 impl Drop for Running {
@@ -19,25 +19,20 @@ impl Drop for Running {
     }
 }
 
-/// Returns an example as cargo built it beside this test.
+/// Returns the command of an example that cargo built next to this test.
 fn example(name: &str) -> Command {
     let test = env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let program: PathBuf = [profile.as_os_str(), "examples".as_ref(), name.as_ref()]
-        .iter()
-        .collect();
+    let program: PathBuf =
+        [profile.as_os_str(), "examples".as_ref(), name.as_ref()].iter().collect();
     let program = program.with_extension(env::consts::EXE_EXTENSION);
     let hint = "`cargo build -p crm-chat-domain --examples` builds it";
-    assert!(
-        program.exists(),
-        "there is no {}: {hint}",
-        program.display()
-    );
+    assert!(program.exists(), "{} does not exist\nhint: {hint}", program.display());
     Command::new(program)
 }
 
 #[test]
-fn composed_tells_a_refusal_a_removal_and_a_failure() {
+fn composed_prints_a_refusal_a_removal_and_a_failure() {
     let output = example("composed").output().unwrap();
     let expected = "\
 refused: user 2 may not remove users from chat 8773 of deal:288
@@ -48,16 +43,15 @@ failed: cannot ask the permission service: unavailable: channel closed
     assert!(output.status.success(), "{:?}", output.stderr);
 }
 
-/// Posts a body on behalf of a user; returns the status and the body of the answer.
+/// Posts a body on behalf of a user, and returns the status and the body of the response.
 fn post(address: &str, user: &str, body: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_mins(1)))
-        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let length = body.len();
     write!(
         stream,
-        "POST /remove HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "POST /remove HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\n\
          X-User: {user}\r\nContent-Length: {length}\r\n\r\n{body}",
     )
     .unwrap();
@@ -69,12 +63,8 @@ fn post(address: &str, user: &str, body: &str) -> (u16, Value) {
 }
 
 #[test]
-fn axum_service_answers_with_the_result_or_the_refusal() {
-    let mut service = example("axum_service")
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Running)
-        .unwrap();
+fn axum_service_answers_with_result_or_refusal() {
+    let mut service = example("axum_service").stdout(Stdio::piped()).spawn().map(Running).unwrap();
     let mut line = String::new();
     let stdout = service.0.stdout.take().unwrap();
     BufReader::new(stdout).read_line(&mut line).unwrap();
@@ -101,10 +91,6 @@ fn axum_service_answers_with_the_result_or_the_refusal() {
         ("1", request, 200, json!({"result": 8773})),
         ("1", request, 400, gone),
     ] {
-        assert_eq!(
-            post(address, user, body),
-            (status, answer),
-            "{user}: {body}"
-        );
+        assert_eq!(post(address, user, body), (status, answer), "{user}: {body}");
     }
 }

@@ -1,4 +1,4 @@
-//! An explanation agrees with the removal, and looks beyond the rule that decides.
+//! `explain`: it agrees with the removal, and checks the rules after the deciding one too.
 
 use crm_chat_domain::{
     Answer, Explanation, Outcome, RemoveError, Role, Rule, StoreError, StoreErrorKind, Verdict,
@@ -11,7 +11,7 @@ use proptest::sample::subsequence;
 use crate::script::{ACTOR, Call, Facts, Fault, Script};
 use crate::world::{Field, Fields, QUESTIONS, World, all_worlds, worlds};
 
-/// A verdict, as it can be compared.
+/// A verdict in a form that can be compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mark {
     Holds,
@@ -20,19 +20,19 @@ enum Mark {
     Unknown(Call),
 }
 
-/// What is to be said of each rule in a world in which some questions fail.
+/// Returns the expected verdict on each rule in a world where some questions fail.
 fn marks(world: &World, failing: &[Call]) -> [Mark; 12] {
     let chat_known = match world.fields.chat {
-        Field::Good => true,
+        Field::Valid => true,
         Field::Absent => {
             entity_known(world) && world.facts.last_chat && !failing.contains(&Call::LastChat)
         }
-        Field::Odd => false,
+        Field::Invalid => false,
     };
     let can_be_asked = |rule| match rule {
         7 => entity_known(world),
         8 if world.fields.chat == Field::Absent => entity_known(world),
-        8 => world.fields.chat == Field::Good,
+        8 => world.fields.chat == Field::Valid,
         9 | 10 => chat_known && entity_known(world),
         11 => !world.fails(1),
         12 => chat_known && !world.fails(1),
@@ -49,6 +49,7 @@ fn marks(world: &World, failing: &[Call]) -> [Mark; 12] {
     })
 }
 
+/// Returns `true` if rules 3 and 5 yield an entity.
 fn entity_known(world: &World) -> bool {
     !world.fails(3) && !world.fails(5)
 }
@@ -59,16 +60,14 @@ fn question(world: &World, rule: u8) -> Option<Call> {
     world.asks(call).then_some(call)
 }
 
-/// Returns every call that the explanation makes of the store.
+/// Returns every call that the explanation makes to the store.
 fn calls(world: &World, marks: &[Mark; 12], failing: &[Call]) -> Vec<Call> {
     let decides = marks.iter().position(|mark| matches!(mark, Mark::Fails(_)));
     let before = &marks[..decides.unwrap_or(12)];
-    let fails = before
-        .iter()
-        .position(|mark| matches!(mark, Mark::Unknown(_)));
+    let fails = before.iter().position(|mark| matches!(mark, Mark::Unknown(_)));
 
     let mut calls = vec![Call::Begin];
-    calls.extend(world.removal().map(Call::Announce));
+    calls.extend(world.removal().map(Call::Prefetch));
     let looked_at = (1..).zip(&marks[..fails.map_or(12, |index| index + 1)]);
     calls.extend(
         looked_at
@@ -83,6 +82,7 @@ fn calls(world: &World, marks: &[Mark; 12], failing: &[Call]) -> Vec<Call> {
     calls
 }
 
+/// Explains the removal of a world over a store whose `failing` calls fail.
 fn run(world: &World, failing: &[Call]) -> (Result<Explanation, StoreError>, Script) {
     let mut script = Script::new([world.facts]);
     for call in failing {
@@ -92,7 +92,7 @@ fn run(world: &World, failing: &[Call]) -> (Result<Explanation, StoreError>, Scr
     (block_on(explain(&store, ACTOR, &world.request())), script)
 }
 
-/// Reads the marks off an explanation.
+/// Returns the marks of an explanation.
 fn read(explanation: &Explanation) -> Vec<(Rule, Mark)> {
     let mark = |verdict: &Verdict| match verdict {
         Verdict::Holds => Mark::Holds,
@@ -104,11 +104,10 @@ fn read(explanation: &Explanation) -> Vec<(Rule, Mark)> {
         }
     };
     let verdicts = explanation.verdicts().iter();
-    verdicts
-        .map(|(rule, verdict)| (*rule, mark(verdict)))
-        .collect()
+    verdicts.map(|(rule, verdict)| (*rule, mark(verdict))).collect()
 }
 
+/// Any set of questions, which are to fail.
 fn failing() -> impl Strategy<Value = Vec<Call>> {
     let questions = QUESTIONS.map(|(_, call)| call).into_iter();
     let all: Vec<Call> = questions.chain([Call::Successor]).collect();
@@ -116,7 +115,7 @@ fn failing() -> impl Strategy<Value = Vec<Call>> {
     subsequence(all, 0..=len)
 }
 
-/// Returns what the removal answers.
+/// Returns the answer of the removal itself.
 fn removed(world: &World) -> Answer {
     let removal = world.request().parse()?;
     let store = Script::new([world.facts]).store(world.chat());
@@ -128,7 +127,7 @@ fn removed(world: &World) -> Answer {
 }
 
 #[test]
-fn the_explanation_agrees_with_the_removal() {
+fn explanation_agrees_with_removal() {
     for world in all_worlds() {
         let (explanation, script) = run(&world, &[]);
         let explanation = explanation.unwrap();
@@ -136,10 +135,8 @@ fn the_explanation_agrees_with_the_removal() {
 
         let deciding = explanation.deciding();
         let change = explanation.change().copied();
-        let predicted = deciding.map_or_else(
-            || Ok(Outcome::Removed(change.unwrap())),
-            |(_, answer)| answer,
-        );
+        let predicted =
+            deciding.map_or_else(|| Ok(Outcome::Removed(change.unwrap())), |(_, answer)| answer);
         assert_eq!(predicted, removed(&world), "{world:?}");
         let number = deciding.map(|(rule, _)| rule.number());
         assert_eq!(number, world.deciding(), "{world:?}");
@@ -169,13 +166,10 @@ proptest! {
     }
 }
 
-/// Rules 1 to 12: `+` holds, `-` fails, `.` cannot be asked, `?` unknown.
+/// Asserts the verdicts on rules 1 to 12: `+` holds, `-` fails, `.` cannot be asked, `?` unknown.
 #[track_caller]
-fn check(change: impl Fn(&mut Fields, &mut Facts), failing: &[Call], expected: &str) {
-    let mut world = World {
-        fields: Fields::default(),
-        facts: Facts::default(),
-    };
+fn assert_verdicts(change: impl Fn(&mut Fields, &mut Facts), failing: &[Call], expected: &str) {
+    let mut world = World { fields: Fields::default(), facts: Facts::default() };
     change(&mut world.fields, &mut world.facts);
     let (explanation, _) = run(&world, failing);
     let explanation = explanation.unwrap();
@@ -189,46 +183,37 @@ fn check(change: impl Fn(&mut Fields, &mut Facts), failing: &[Call], expected: &
 }
 
 #[test]
-fn a_rule_cannot_be_asked_for_what_is_unresolved() {
-    use Field::{Absent, Odd};
+fn rule_without_its_id_or_chat_cannot_be_asked() {
+    use Field::{Absent, Invalid};
 
-    check(|_, _| (), &[], "++++++++++++");
-    check(|fields, _| fields.chat = Absent, &[], "++++++++++++");
-    check(|fields, _| fields.user = Odd, &[], "-+++++++++..");
-    check(|fields, _| fields.entity = Odd, &[], "++-+++.+..++");
-    check(|fields, _| fields.entity = Absent, &[], "+--+++.+..++");
-    check(|fields, _| fields.kind = Odd, &[], "++++-+.+..++");
-    check(|fields, _| fields.kind = Absent, &[], "+-++-+.+..++");
-    check(|fields, _| fields.chat = Odd, &[], "+++-+++...+.");
-    check(
-        |fields, _| (fields.entity, fields.chat) = (Odd, Absent),
+    assert_verdicts(|_, _| (), &[], "++++++++++++");
+    assert_verdicts(|fields, _| fields.chat = Absent, &[], "++++++++++++");
+    assert_verdicts(|fields, _| fields.user = Invalid, &[], "-+++++++++..");
+    assert_verdicts(|fields, _| fields.entity = Invalid, &[], "++-+++.+..++");
+    assert_verdicts(|fields, _| fields.entity = Absent, &[], "+--+++.+..++");
+    assert_verdicts(|fields, _| fields.kind = Invalid, &[], "++++-+.+..++");
+    assert_verdicts(|fields, _| fields.kind = Absent, &[], "+-++-+.+..++");
+    assert_verdicts(|fields, _| fields.chat = Invalid, &[], "+++-+++...+.");
+    assert_verdicts(
+        |fields, _| (fields.entity, fields.chat) = (Invalid, Absent),
         &[],
         "++-+++....+.",
     );
-    check(
+    assert_verdicts(
         |fields, facts| (fields.chat, facts.last_chat) = (Absent, false),
         &[],
         "+++++++-..+.",
     );
-    check(
+    assert_verdicts(
         |fields, facts| (fields.chat, facts.messenger) = (Absent, false),
         &[Call::LastChat],
         "+++++-+?..+.",
     );
-    check(
-        |_, facts| facts.messenger = false,
-        &[Call::Link, Call::Role],
-        "+++++-++?++?",
-    );
-    check(
+    assert_verdicts(|_, facts| facts.messenger = false, &[Call::Link, Call::Role], "+++++-++?++?");
+    assert_verdicts(
         |fields, _| {
-            *fields = Fields {
-                user: Odd,
-                kind: Odd,
-                entity: Odd,
-                chat: Odd,
-                ..*fields
-            }
+            *fields =
+                Fields { user: Invalid, kind: Invalid, entity: Invalid, chat: Invalid, ..*fields }
         },
         &[],
         "-+---+......",
@@ -236,11 +221,8 @@ fn a_rule_cannot_be_asked_for_what_is_unresolved() {
 }
 
 #[test]
-fn an_explanation_is_given_only_if_it_was_committed() {
-    let world = World {
-        fields: Fields::default(),
-        facts: Facts::default(),
-    };
+fn explanation_is_returned_only_after_commit() {
+    let world = World { fields: Fields::default(), facts: Facts::default() };
     for call in [Call::Begin, Call::Commit] {
         let (explanation, _) = run(&world, &[call]);
         assert_eq!(explanation.unwrap_err().operation(), format!("{call:?}"));

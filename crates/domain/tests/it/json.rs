@@ -1,4 +1,6 @@
-//! JSON whose numbers, repeated keys and spelling are kept as written, and what the request's fields mean by it.
+//! JSON as text: numbers, repeated keys and spelling are kept as written.
+//!
+//! It is the reference for the fields of a request, independent of `serde_json`.
 
 use std::fmt;
 
@@ -8,11 +10,12 @@ use proptest::sample::select;
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 use serde::de::{Deserializer, IntoDeserializer, Visitor};
 
+/// A JSON value as written.
 #[derive(Clone, Debug)]
 pub(crate) enum Json {
     Null,
     Bool(bool),
-    /// As it is written.
+    /// A number as text, because its spelling matters: `12.0` is not an id.
     Number(String),
     Text(String),
     List(Vec<Json>),
@@ -43,7 +46,7 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
 
-/// What the spec says of a value; `None` is a field that is missing.
+/// The meaning of a field's value by the specification; `None` is a missing field.
 impl Json {
     pub(crate) fn is_absent(value: Option<&Self>) -> bool {
         match value {
@@ -85,7 +88,8 @@ impl Json {
     }
 }
 
-/// Hands over numbers as `serde_json` does with its feature `arbitrary_precision`: as a map of one entry, their text.
+/// A deserializer that passes a number as a map of one entry, its text, as `serde_json` does with
+/// its feature `arbitrary_precision`.
 pub(crate) struct NumbersAsMaps<'a>(pub(crate) &'a Json);
 
 impl<'de> Deserializer<'de> for NumbersAsMaps<'_> {
@@ -112,8 +116,9 @@ impl<'de> Deserializer<'de> for NumbersAsMaps<'_> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+        option unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
     }
 }
 
@@ -125,7 +130,7 @@ impl IntoDeserializer<'_> for NumbersAsMaps<'_> {
     }
 }
 
-/// Any value: mostly one on an edge of the rules, at times a large and deep one.
+/// Any value: mostly an edge case of the rules, sometimes a large and deep one.
 pub(crate) fn values() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         1 => Just(Json::Null),
@@ -144,17 +149,14 @@ pub(crate) fn values() -> impl Strategy<Value = Json> {
     prop_oneof![20 => nested, 1 => tower]
 }
 
-/// Lists in lists, or maps in maps.
+/// Returns lists nested in lists, or maps nested in maps.
 fn tower(height: usize, list: bool) -> Json {
     (0..height).fold(Json::Number("12".to_owned()), |inner, _| {
-        if list {
-            Json::List(vec![inner])
-        } else {
-            Json::Map(vec![("a".to_owned(), inner)])
-        }
+        if list { Json::List(vec![inner]) } else { Json::Map(vec![("a".to_owned(), inner)]) }
     })
 }
 
+/// Numbers in every spelling that JSON allows.
 fn numbers() -> impl Strategy<Value = String> {
     let edges = [
         "0",
@@ -193,7 +195,9 @@ fn numbers() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Texts that look like an id or a kind, and such that do not. Not among them is the key by which a map is a number.
+/// Texts that resemble an id or a kind, and texts that do not.
+///
+/// The key that marks a map as a number is not among them.
 pub(crate) fn texts() -> impl Strategy<Value = String> {
     let edges = [
         "",

@@ -1,7 +1,8 @@
-//! The laws of the domain, a module for each part of it.
+//! Tests of the domain, one module for each part of it.
 //!
-//! Random tests run 256 cases each; `PROPTEST_CASES` sets another number. A failure is printed in its smallest form and
-//! kept in `proptest-regressions`, from where it is tried first from then on.
+//! Use `PROPTEST_CASES=10000` to increase the number of cases that each property test runs; the
+//! default is 256. A failure is printed in its smallest form and saved in `proptest-regressions`;
+//! later runs try the saved cases first.
 
 mod batch;
 #[cfg(feature = "serde")]

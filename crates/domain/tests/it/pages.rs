@@ -1,8 +1,9 @@
-//! The pages say what the code says.
+//! The pages: their tables, quotations, links and paths agree with the repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crm_chat_conformance::CASES;
 use crm_chat_domain::Rule;
 
 fn root() -> PathBuf {
@@ -15,92 +16,81 @@ fn read(page: &str) -> String {
 }
 
 #[test]
-fn the_readme_has_the_table_of_the_rules() {
+fn readme_has_the_table_of_the_rules() {
     let readme = read("README.md");
-    let numbered = |line: &&str| {
-        line.split(' ')
-            .nth(1)
-            .is_some_and(|cell| cell.parse::<u8>().is_ok())
-    };
+    let numbered =
+        |line: &&str| line.split(' ').nth(1).is_some_and(|cell| cell.parse::<u8>().is_ok());
     let rows = readme.lines().filter(numbered);
     let expected = Rule::ALL.map(|rule| {
         let code = rule.code().map(|code| format!("`{code}`"));
         let code = code.unwrap_or_else(|| "*no chat*, a success".to_owned());
-        format!(
-            "| {} | {} | {code} | {} |",
-            rule.number(),
-            rule.statement(),
-            rule.status()
-        )
+        format!("| {} | {} | {code} | {} |", rule.number(), rule.statement(), rule.status())
     });
     assert_eq!(rows.collect::<Vec<_>>(), expected);
 }
 
 #[test]
-fn the_page_of_the_rules_has_every_code_and_status() {
+fn rules_page_has_every_code_and_status() {
     let page = read("docs/rules.md");
     for rule in Rule::ALL {
-        let code = rule
-            .code()
-            .map_or_else(String::new, |code| format!(" `{code}`"));
+        let code = rule.code().map_or_else(String::new, |code| format!(" `{code}`"));
         let start = format!("| {} | ", rule.number());
         let cells = format!(" |{code} | {} | ", rule.status());
         let rows = page.lines().filter(|line| line.starts_with(&start));
-        assert!(
-            rows.clone().any(|row| row.contains(&cells)),
-            "{rule}: no row with{cells}"
-        );
+        assert!(rows.clone().any(|row| row.contains(&cells)), "{rule}: no row with{cells}");
     }
 }
 
-/// The Rust blocks of a page that are not doctests.
+/// Returns the Rust blocks of a page that are not doctests.
 fn quotations(page: &str) -> Vec<String> {
     let blocks = page.split("```rust,ignore\n").skip(1);
-    blocks
-        .map(|block| block.split("```").next().unwrap().to_owned())
-        .collect()
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
-/// A text without what rustfmt decides.
+/// Returns a text without the white space and the commas on which rustfmt decides.
 fn bare(text: &str) -> String {
     let text: String = text.split_whitespace().collect();
-    text.replace(",)", ")")
+    text.replace(",)", ")").replace(",}", "}")
 }
 
 #[test]
-fn the_tutorial_quotes_the_backend_that_is_built() {
+fn tutorial_quotes_the_backend_that_is_built() {
     let backend = read("docs/document-backend/src/lib.rs")
         + &read("docs/document-backend/tests/conformance.rs");
     let backend = bare(&backend);
     for quotation in quotations(&read("docs/writing-a-backend.md")) {
         for part in quotation.split("// …\n") {
             let part = bare(part.trim_end_matches("}\n"));
-            assert!(
-                backend.contains(&part),
-                "not in docs/document-backend:\n{quotation}"
-            );
+            assert!(backend.contains(&part), "not in docs/document-backend:\n{quotation}");
         }
     }
 }
 
-/// The targets of a page's links that are not addresses of the web.
+/// Returns every page of the repository: those at the root, under `docs` and of the crates.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = vec![root().join("README.md")];
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    pages.extend(crates.map(|entry| entry.unwrap().path().join("README.md")));
+    for folder in ["docs", "docs/decisions"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap();
+        pages.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    pages.retain(|page| page.is_file());
+    pages
+}
+
+/// Returns the files to which a page links: no web addresses, no places on the same page, and no
+/// items of a crate.
 fn links(page: &str) -> impl Iterator<Item = &str> {
-    let targets = page
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next());
-    targets.filter(|target| !target.contains("://") && !target.starts_with('#'))
+    let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| {
+        !target.contains("::") && !target.contains("://") && !target.starts_with('#')
+    })
 }
 
 #[test]
-fn every_link_between_the_pages_leads_somewhere() {
-    let mut pages = vec![root().join("README.md")];
-    let docs = fs::read_dir(root().join("docs")).unwrap();
-    pages.extend(
-        docs.map(|entry| entry.unwrap().path())
-            .filter(|path| path.is_file()),
-    );
-    for page in pages {
+fn links_between_the_pages_exist() {
+    for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
         for target in links(&text) {
             let file = target.split('#').next().unwrap();
@@ -108,4 +98,45 @@ fn every_link_between_the_pages_leads_somewhere() {
             assert!(path.exists(), "{}: {target}", page.display());
         }
     }
+}
+
+/// Returns the paths of the repository that a page names in back-ticks.
+fn paths(page: &str) -> impl Iterator<Item = &str> {
+    let spans = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    spans.filter(|span| {
+        let folders = ["crates/", "docs/", ".ci/", ".github/", ".config/"];
+        let plain = !span.contains([' ', '*', '<', '{']);
+        plain && folders.iter().any(|folder| span.starts_with(folder))
+    })
+}
+
+#[test]
+fn paths_named_by_the_pages_exist() {
+    let mut count = 0;
+    for page in pages() {
+        for path in paths(&fs::read_to_string(&page).unwrap()) {
+            assert!(root().join(path).exists(), "{}: `{path}`", page.display());
+            count += 1;
+        }
+    }
+    assert!(count > 0, "the pages name no path: is this test reading them?");
+}
+
+/// Returns the ids of cases, such as `R12`, that the comments of a source file give in parentheses.
+fn case_ids(source: &str) -> impl Iterator<Item = &str> {
+    let comments = source.lines().filter(|line| line.trim_start().starts_with("//"));
+    let words = comments.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()));
+    words.filter(|word| {
+        let (letter, number) = word.split_at_checked(1).unwrap_or_default();
+        "RKNOUDE".contains(letter) && !letter.is_empty() && number.parse::<u8>().is_ok()
+    })
+}
+
+#[test]
+fn cases_named_by_the_ports_exist() {
+    let ports = read("crates/domain/src/ports.rs");
+    for id in case_ids(&ports) {
+        assert!(CASES.iter().any(|case| case.id == id), "ports.rs names the unknown case {id}");
+    }
+    assert!(case_ids(&ports).count() > 20, "every MUST names its cases");
 }

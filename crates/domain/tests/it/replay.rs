@@ -1,4 +1,4 @@
-//! Conflicts are replayed, a bounded number of times, and nothing else is.
+//! The replay of conflicts: bounded, at every call, and for no other failure.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const KINDS: [StoreErrorKind; 5] = [
     StoreErrorKind::Other,
 ];
 
-/// The three operations, each asked for the same removal.
+/// The three operations, each run with the same removal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Operation {
     RemoveUser,
@@ -29,7 +29,7 @@ enum Operation {
 impl Operation {
     const ALL: [Self; 3] = [Self::RemoveUser, Self::RemoveUsers, Self::Explain];
 
-    /// Runs the operation on a shared store; tells what it answered.
+    /// Runs the operation on a shared store and returns its answer.
     fn run(self, script: &Script, removal: &Removal) -> Result<Answer, StoreError> {
         let store = Arc::new(script.store(removal.chat.unwrap_or(LAST)));
         match self {
@@ -53,9 +53,9 @@ impl Operation {
         }
     }
 
-    /// Returns the calls of one attempt that goes well: those of an owner's removal.
+    /// Returns the calls of one successful attempt to remove an owner.
     fn calls(self, removal: &Removal) -> Vec<Call> {
-        let mut calls = vec![Call::Begin, Call::Announce(*removal)];
+        let mut calls = vec![Call::Begin, Call::Prefetch(*removal)];
         calls.extend([Call::Messenger, Call::Access]);
         calls.push(match removal.chat {
             Some(_) => Call::Link,
@@ -69,26 +69,25 @@ impl Operation {
     }
 }
 
-/// The owner's removal, from the named chat and from the last.
+/// The owner's removal from the named chat, and from the last chat.
 fn removals() -> [Removal; 2] {
     let removal = Removal::new(ENTITY, USER);
     [removal.in_chat(NAMED), removal]
 }
 
+/// The facts in which the user owns the chat.
 fn owner() -> Facts {
-    Facts {
-        role: Some(Role::Owner),
-        ..Facts::default()
-    }
+    Facts { role: Some(Role::Owner), ..Facts::default() }
 }
 
-/// Calls `run` for each operation and for each of its calls that can fail.
+/// Calls `run` for each operation and each of its calls that can fail, with the calls of an attempt
+/// that fails there.
 fn for_each_call(run: impl Fn(Operation, Removal, Call, Vec<Call>)) {
     for operation in Operation::ALL {
         for removal in removals() {
             let calls = operation.calls(&removal);
             for (place, call) in calls.iter().enumerate() {
-                if matches!(call, Call::Announce(_)) {
+                if matches!(call, Call::Prefetch(_)) {
                     continue;
                 }
                 let mut failing = calls[..=place].to_vec();
@@ -102,7 +101,7 @@ fn for_each_call(run: impl Fn(Operation, Removal, Call, Vec<Call>)) {
 }
 
 #[test]
-fn a_conflict_is_replayed_wherever_it_happens() {
+fn conflict_is_replayed_at_every_call() {
     for_each_call(|operation, removal, at, failing| {
         for conflicts in 1..=7 {
             let script = Script::new([owner()]).fail(Fault {
@@ -125,7 +124,7 @@ fn a_conflict_is_replayed_wherever_it_happens() {
 }
 
 #[test]
-fn the_eighth_conflict_is_returned() {
+fn eighth_conflict_is_returned() {
     for_each_call(|operation, removal, at, failing| {
         let fault = Fault::always(at, StoreErrorKind::Conflict);
         let script = Script::new([owner()]).fail(fault);
@@ -142,7 +141,7 @@ fn the_eighth_conflict_is_returned() {
 }
 
 #[test]
-fn no_other_kind_is_replayed() {
+fn other_kinds_are_not_replayed() {
     for_each_call(|operation, removal, at, failing| {
         for kind in KINDS {
             let script = Script::new([owner()]).fail(Fault::always(at, kind));
@@ -157,31 +156,21 @@ fn no_other_kind_is_replayed() {
 fn another_failure_ends_the_replays() {
     for kind in KINDS {
         let script = Script::new([owner()])
-            .fail(Fault {
-                at: Call::Commit,
-                kind: StoreErrorKind::Conflict,
-                occurrences: 0..2,
-            })
+            .fail(Fault { at: Call::Commit, kind: StoreErrorKind::Conflict, occurrences: 0..2 })
             .fail(Fault::always(Call::Commit, kind));
         let [removal, _] = removals();
         let error = Operation::RemoveUser.run(&script, &removal).unwrap_err();
         assert_eq!(error.kind(), kind);
-        let begun = script
-            .calls()
-            .iter()
-            .filter(|call| **call == Call::Begin)
-            .count();
+        let begun = script.calls().iter().filter(|call| **call == Call::Begin).count();
         assert_eq!(begun, 3);
     }
 }
 
-/// The other transaction won: the replay asks everything anew, and nothing of the first attempt is kept.
+/// The other transaction won: the replay asks every question again and keeps nothing of the first
+/// attempt.
 #[test]
-fn a_replay_answers_by_what_it_finds() {
-    let gone = Facts {
-        role: None,
-        ..Facts::default()
-    };
+fn replay_answers_by_the_facts_of_its_own_attempt() {
+    let gone = Facts { role: None, ..Facts::default() };
     for operation in Operation::ALL {
         let script = Script::new([owner(), gone]).fail(Fault {
             at: Call::Commit,
@@ -191,10 +180,6 @@ fn a_replay_answers_by_what_it_finds() {
         let [removal, _] = removals();
         let answer = operation.run(&script, &removal).unwrap();
         let (user, chat) = (USER, NAMED);
-        assert_eq!(
-            answer,
-            Err(Refusal::NotAMember { user, chat }),
-            "{operation:?}"
-        );
+        assert_eq!(answer, Err(Refusal::NotAMember { user, chat }), "{operation:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Rules 1 to 5 over anything that can come over the wire.
+//! Rules 1 to 5, over every value that a client can send.
 
 use crm_chat_domain::{
     Argument, ChatId, Entity, EntityId, EntityKind, Input, Refusal, Removal, Request, UserId,
@@ -13,30 +13,30 @@ use crate::json::{Json, NumbersAsMaps, texts, values};
 
 const KEYS: [&str; 4] = ["CRM_ENTITY_TYPE", "CRM_ENTITY", "USER_ID", "CHAT_ID"];
 
-/// What rules 1 to 5 say of each field's value.
+/// The class into which rules 1 to 5 put a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Class {
     Id(i64),
     Absent,
-    Odd,
+    Invalid,
 }
 
-use Class::{Absent, Id, Odd};
+use Class::{Absent, Id, Invalid};
 
-/// Every odd value of the spec, and the plain ones.
+/// Every edge case of the specification, and ordinary values.
 const VALUES: [(&str, Class); 69] = [
     ("null", Absent),
     ("false", Absent),
-    ("true", Odd),
+    ("true", Invalid),
     (r#""""#, Absent),
     ("[]", Absent),
     ("{}", Absent),
     ("[ ]", Absent),
-    ("[0]", Odd),
-    ("[12]", Odd),
-    ("[[]]", Odd),
-    (r#"{"id": 12}"#, Odd),
-    (r#"{"": null}"#, Odd),
+    ("[0]", Invalid),
+    ("[12]", Invalid),
+    ("[[]]", Invalid),
+    (r#"{"id": 12}"#, Invalid),
+    (r#"{"": null}"#, Invalid),
     // Numbers.
     ("0", Absent),
     ("-0", Absent),
@@ -49,63 +49,60 @@ const VALUES: [(&str, Class); 69] = [
     ("9007199254740991", Id((1 << 53) - 1)),
     ("9007199254740993", Id((1 << 53) + 1)),
     ("9223372036854775807", Id(i64::MAX)),
-    ("9223372036854775808", Odd),
-    ("18446744073709551615", Odd),
-    ("18446744073709551616", Odd),
-    ("340282366920938463463374607431768211456", Odd),
-    ("-1", Odd),
-    ("-9223372036854775808", Odd),
-    ("-9223372036854775809", Odd),
-    ("12.5", Odd),
-    ("0.5", Odd),
-    ("-0.5", Odd),
-    ("1e-9", Odd),
-    ("12.0", Odd),
-    ("1e1", Odd),
-    ("12e0", Odd),
-    ("0.1e1", Odd),
+    ("9223372036854775808", Invalid),
+    ("18446744073709551615", Invalid),
+    ("18446744073709551616", Invalid),
+    ("340282366920938463463374607431768211456", Invalid),
+    ("-1", Invalid),
+    ("-9223372036854775808", Invalid),
+    ("-9223372036854775809", Invalid),
+    ("12.5", Invalid),
+    ("0.5", Invalid),
+    ("-0.5", Invalid),
+    ("1e-9", Invalid),
+    ("12.0", Invalid),
+    ("1e1", Invalid),
+    ("12e0", Invalid),
+    ("0.1e1", Invalid),
     // Strings.
     (r#""0""#, Absent),
-    (r#""00""#, Odd),
-    (r#""-0""#, Odd),
-    (r#""0.0""#, Odd),
-    (r#"" ""#, Odd),
-    (r#"" 0""#, Odd),
-    (r#""false""#, Odd),
-    (r#""null""#, Odd),
+    (r#""00""#, Invalid),
+    (r#""-0""#, Invalid),
+    (r#""0.0""#, Invalid),
+    (r#"" ""#, Invalid),
+    (r#"" 0""#, Invalid),
+    (r#""false""#, Invalid),
+    (r#""null""#, Invalid),
     (r#""12""#, Id(12)),
     (r#""0012""#, Id(12)),
     (r#"" \t\r\n12\n\r\t ""#, Id(12)),
     (r#""9223372036854775807""#, Id(i64::MAX)),
-    (
-        r#""000000000000000000000009223372036854775807""#,
-        Id(i64::MAX),
-    ),
-    (r#""9223372036854775808""#, Odd),
-    (r#""99999999999999999999999999999999999999999""#, Odd),
-    (r#""1 2""#, Odd),
-    (r#""+12""#, Odd),
-    (r#""-12""#, Odd),
-    (r#""12.0""#, Odd),
-    (r#""1e1""#, Odd),
-    (r#""0x0C""#, Odd),
-    (r#""12abc""#, Odd),
-    (r#""1_000""#, Odd),
-    (r#""\u00a012""#, Odd),
-    (r#""\u000b12""#, Odd),
-    (r#""12\u000c""#, Odd),
-    (r#""12\u0000""#, Odd),
-    (r#""12\u2003""#, Odd),
-    (r#""\u0661\u0662""#, Odd),
-    (r#""\u0967\u0968""#, Odd),
-    (r#""\uff11\uff12""#, Odd),
+    (r#""000000000000000000000009223372036854775807""#, Id(i64::MAX)),
+    (r#""9223372036854775808""#, Invalid),
+    (r#""99999999999999999999999999999999999999999""#, Invalid),
+    (r#""1 2""#, Invalid),
+    (r#""+12""#, Invalid),
+    (r#""-12""#, Invalid),
+    (r#""12.0""#, Invalid),
+    (r#""1e1""#, Invalid),
+    (r#""0x0C""#, Invalid),
+    (r#""12abc""#, Invalid),
+    (r#""1_000""#, Invalid),
+    (r#""\u00a012""#, Invalid),
+    (r#""\u000b12""#, Invalid),
+    (r#""12\u000c""#, Invalid),
+    (r#""12\u0000""#, Invalid),
+    (r#""12\u2003""#, Invalid),
+    (r#""\u0661\u0662""#, Invalid),
+    (r#""\u0967\u0968""#, Invalid),
+    (r#""\uff11\uff12""#, Invalid),
 ];
 
-/// Reads a request that is good but for one field, which is missing if there is no value.
+/// Parses a request that is valid except for one field, which is missing if `value` is `None`.
 fn parse_with(field: &str, value: Option<&str>) -> Result<Removal, Refusal> {
-    let good = [r#""deal""#, "288", "12", "8773"];
-    let fields = KEYS.into_iter().zip(good).filter_map(|(key, good)| {
-        let value = if key == field { value? } else { good };
+    let valid = [r#""deal""#, "288", "12", "8773"];
+    let fields = KEYS.into_iter().zip(valid).filter_map(|(key, valid)| {
+        let value = if key == field { value? } else { valid };
         Some(format!("{key:?}: {value}"))
     });
     let document = format!("{{{}}}", fields.collect::<Vec<_>>().join(", "));
@@ -119,7 +116,7 @@ fn removal() -> Removal {
 }
 
 #[test]
-fn every_odd_value_of_every_field_has_its_code() {
+fn every_invalid_value_of_every_field_has_its_code() {
     let missing = (None, Absent);
     let values = VALUES.into_iter().map(|(text, class)| (Some(text), class));
     for (value, class) in values.chain([missing]) {
@@ -129,7 +126,7 @@ fn every_odd_value_of_every_field_has_its_code() {
                 good.user = UserId::new(id).unwrap();
                 Ok(good)
             }
-            Absent | Odd => Err(Refusal::EmptyUser),
+            Absent | Invalid => Err(Refusal::EmptyUser),
         };
         assert_eq!(parse_with("USER_ID", value), user_id, "{value:?}");
 
@@ -140,13 +137,13 @@ fn every_odd_value_of_every_field_has_its_code() {
                 Ok(good)
             }
             Absent => Err(Refusal::EmptyCrmData),
-            Odd => Err(Refusal::InvalidArgument(Argument::CrmEntity)),
+            Invalid => Err(Refusal::InvalidArgument(Argument::CrmEntity)),
         };
         assert_eq!(parse_with("CRM_ENTITY", value), crm_entity, "{value:?}");
 
         let mut good = removal();
         let chat_id = match class {
-            Odd => Err(Refusal::InvalidArgument(Argument::ChatId)),
+            Invalid => Err(Refusal::InvalidArgument(Argument::ChatId)),
             Absent | Id(_) => {
                 good.chat = match class {
                     Id(id) => ChatId::new(id),
@@ -159,14 +156,14 @@ fn every_odd_value_of_every_field_has_its_code() {
 
         let kind = match class {
             Absent => Refusal::EmptyCrmData,
-            Odd | Id(_) => Refusal::UnknownEntityKind,
+            Invalid | Id(_) => Refusal::UnknownEntityKind,
         };
         assert_eq!(parse_with("CRM_ENTITY_TYPE", value), Err(kind), "{value:?}");
     }
 }
 
 #[test]
-fn a_kind_is_read_in_any_letter_case_and_not_trimmed() {
+fn kind_is_read_in_any_letter_case_and_not_trimmed() {
     let kind = |text| parse_with("CRM_ENTITY_TYPE", Some(text)).map(|removal| removal.entity.kind);
     for (text, expected) in [
         (r#""lead""#, EntityKind::Lead),
@@ -192,34 +189,24 @@ fn a_kind_is_read_in_any_letter_case_and_not_trimmed() {
 }
 
 #[test]
-fn of_a_key_given_twice_the_last_counts_and_others_are_ignored() {
+fn last_of_repeated_keys_wins_and_other_keys_are_ignored() {
     let document = r#"{"USER_ID": "x", "CRM_ENTITY": 288, "CHAT_ID": 1, "CRM_ENTITY_TYPE": "deal",
-        "CHAT_ID": 8773, "USER_ID": 12, "user_id": 13, "USER_ID ": 14, "if_absent": "accept", "": [{}]}"#;
+        "CHAT_ID": 8773, "USER_ID": 12, "user_id": 13, "USER_ID ": 14, "if_absent": "accept",
+        "": [{}]}"#;
     let request: Request = serde_json::from_str(document).unwrap();
     assert_eq!(request.parse(), Ok(removal()));
 }
 
 #[test]
-fn what_is_no_object_is_no_request() {
-    for document in [
-        "",
-        "null",
-        "12",
-        "[]",
-        r#""USER_ID""#,
-        "{",
-        r#"{"USER_ID": 12,}"#,
-        "{12: 12}",
-    ] {
-        assert!(
-            serde_json::from_str::<Request>(document).is_err(),
-            "{document}"
-        );
+fn document_that_is_not_an_object_is_not_a_request() {
+    for document in ["", "null", "12", "[]", r#""USER_ID""#, "{", r#"{"USER_ID": 12,}"#, "{12: 12}"]
+    {
+        assert!(serde_json::from_str::<Request>(document).is_err(), "{document}");
     }
 }
 
 #[test]
-fn deep_nesting_is_no_id() {
+fn deeply_nested_value_is_not_an_id() {
     let depth = 100_000;
     let lists = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let maps = format!("{}12{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
@@ -228,53 +215,50 @@ fn deep_nesting_is_no_id() {
     }
 }
 
-/// A number that comes as text, as it does from `serde_json` with its feature `arbitrary_precision`.
+/// Asserts the reading of a number that is passed as text, as `serde_json` does with its feature
+/// `arbitrary_precision`.
 #[track_caller]
-fn check_number(text: &str, expected: &Input) {
+fn assert_number(text: &str, expected: &Input) {
     let number = Json::Number(text.to_owned());
     let input = Input::deserialize(NumbersAsMaps(&number)).unwrap();
     assert_eq!(&input, expected, "{text}");
 }
 
 #[test]
-fn a_number_that_comes_as_text_is_read_as_a_number() {
-    check_number("12", &Input::Number(12));
-    check_number("0", &Input::Number(0));
-    check_number("18446744073709551615", &Input::Number(u64::MAX));
-    check_number("18446744073709551616", &Input::Other);
-    check_number("-12", &Input::Other);
-    check_number("-0", &Input::Absent);
-    check_number("0.00", &Input::Absent);
-    check_number("0e400", &Input::Absent);
-    check_number("12.0", &Input::Other);
-    check_number("1e400", &Input::Other);
-    // What a 64-bit float cannot tell from zero, plain handling cannot either.
-    check_number("1e-400", &Input::Absent);
-    // No JSON numbers: somebody wrote such a map.
-    check_number("+12", &Input::Other);
-    check_number("012", &Input::Number(12));
-    check_number("", &Input::Other);
-    check_number("twelve", &Input::Other);
-    check_number(" 12", &Input::Other);
+fn number_passed_as_text_is_read_as_a_number() {
+    assert_number("12", &Input::Number(12));
+    assert_number("0", &Input::Number(0));
+    assert_number("18446744073709551615", &Input::Number(u64::MAX));
+    assert_number("18446744073709551616", &Input::Other);
+    assert_number("-12", &Input::Other);
+    assert_number("-0", &Input::Absent);
+    assert_number("0.00", &Input::Absent);
+    assert_number("0e400", &Input::Absent);
+    assert_number("12.0", &Input::Other);
+    assert_number("1e400", &Input::Other);
+    // A 64-bit float rounds this to zero, with and without the feature.
+    assert_number("1e-400", &Input::Absent);
+    // Not JSON numbers: a client wrote such a map itself.
+    assert_number("+12", &Input::Other);
+    assert_number("012", &Input::Number(12));
+    assert_number("", &Input::Other);
+    assert_number("twelve", &Input::Other);
+    assert_number(" 12", &Input::Other);
 }
 
 #[test]
-fn a_map_that_only_looks_like_a_number_is_no_id() {
+fn map_that_resembles_a_number_is_not_an_id() {
     for map in [
         r#"{"$serde_json::private::Number": 12}"#,
         r#"{"$serde_json::private::Number": {"a": [1]}}"#,
         r#"{"$serde_json::private::Number": "12", "a": 1}"#,
         r#"{"a": 1, "$serde_json::private::Number": "12"}"#,
     ] {
-        assert_eq!(
-            parse_with("USER_ID", Some(map)),
-            Err(Refusal::EmptyUser),
-            "{map}"
-        );
+        assert_eq!(parse_with("USER_ID", Some(map)), Err(Refusal::EmptyUser), "{map}");
     }
 }
 
-/// Hands over what is within through one of the visits that JSON has no use for.
+/// A deserializer that uses one of the visits that JSON never makes.
 enum Wrapped {
     Some(u64),
     Newtype(u64),
@@ -293,13 +277,14 @@ impl<'de> Deserializer<'de> for Wrapped {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+        option unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
     }
 }
 
 #[test]
-fn other_formats_hand_over_the_same_values() {
+fn other_formats_yield_the_same_values() {
     fn read<'de>(deserializer: impl Deserializer<'de, Error = Error>) -> Input {
         Input::deserialize(deserializer).unwrap()
     }
@@ -325,7 +310,7 @@ fn other_formats_hand_over_the_same_values() {
 }
 
 #[test]
-fn what_no_json_holds_is_refused_by_saying_what_is_taken() {
+fn value_foreign_to_json_is_refused_with_the_expected_type() {
     let variant: EnumAccessDeserializer<_> =
         EnumAccessDeserializer::new(IntoDeserializer::<Error>::into_deserializer("A"));
     let error = Input::deserialize(variant).unwrap_err();
@@ -333,7 +318,7 @@ fn what_no_json_holds_is_refused_by_saying_what_is_taken() {
 }
 
 #[test]
-fn a_literal_is_the_number_that_it_writes() {
+fn literal_becomes_the_same_number() {
     assert_eq!(Input::from(12), Input::Number(12));
     assert!(Input::from(0).is_absent());
     assert_eq!(Input::from(-12), Input::Other);
@@ -343,14 +328,14 @@ fn a_literal_is_the_number_that_it_writes() {
 }
 
 #[test]
-fn a_typed_request_comes_back_as_it_was() {
+fn typed_request_survives_the_round_trip() {
     for removal in [removal(), Removal::new(removal().entity, removal().user)] {
         let removal = removal.if_absent(crm_chat_domain::IfAbsent::Accept);
         assert_eq!(Request::from(&removal).parse(), Ok(removal));
     }
 }
 
-/// A good request, or nothing yet, and up to four entries that make it worse.
+/// A valid request or an empty one, followed by up to four arbitrary entries.
 fn documents() -> impl Strategy<Value = Vec<(String, Json)>> {
     let good = KEYS.into_iter().zip(["DEAL", "288", "12", "8773"]);
     let good = good.map(|(key, value)| (key.to_owned(), Json::Text(value.to_owned())));
@@ -364,7 +349,7 @@ fn documents() -> impl Strategy<Value = Vec<(String, Json)>> {
     (begun, more).prop_map(|(begun, more)| [begun, more].concat())
 }
 
-/// Rules 1 to 5 once more, over JSON as it is written.
+/// Returns the answer of rules 1 to 5, computed independently from JSON as written.
 fn expected(document: &[(String, Json)]) -> Result<Removal, Refusal> {
     let field = |name: &str| {
         let last = document.iter().rev().find(|(key, _)| key == name);
@@ -391,7 +376,7 @@ fn expected(document: &[(String, Json)]) -> Result<Removal, Refusal> {
 
 proptest! {
     #[test]
-    fn any_document_gets_the_answer_of_the_table(document in documents()) {
+    fn arbitrary_document_is_answered_as_by_the_table(document in documents()) {
         let expected = expected(&document);
         let document = Json::Map(document);
         let text = document.to_string();
@@ -399,7 +384,7 @@ proptest! {
         prop_assert_eq!(plain.parse(), expected);
         let numbers_as_maps = Request::deserialize(NumbersAsMaps(&document)).unwrap();
         prop_assert_eq!(numbers_as_maps.parse(), expected);
-        // A document that nests deeper than `serde_json` follows never becomes a value.
+        // `serde_json` limits the nesting of a `Value`, but not that of a request.
         if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
             let from_value: Request = serde_json::from_value(value).unwrap();
             prop_assert_eq!(from_value.parse(), expected);
@@ -407,7 +392,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_an_id_as_it_would_be_in_json(text in texts()) {
+    fn text_is_parsed_as_the_same_string_in_json(text in texts()) {
         let id = Json::id(Some(&Json::Text(text.clone())));
         prop_assert_eq!(text.parse::<UserId>().ok(), id.and_then(UserId::new));
         prop_assert_eq!(Input::from(text.as_str()).to_id::<ChatId>(), id.and_then(ChatId::new));
@@ -416,7 +401,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_document_is_read_or_refused(
+    fn damaged_document_does_not_panic(
         document in documents(),
         at in any::<usize>(),
         byte: u8,

@@ -1,4 +1,5 @@
-//! Rules 6 to 12 and the change, over mocks: in every world, the right answer after the right questions.
+//! Rules 6 to 12 and the change, over mocks: in every world, the right answer after the right
+//! questions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use futures_lite::future::block_on;
 use crate::script::{ACTOR, Call, Facts, Fault, LAST, NAMED, Script, USER, error};
 use crate::world::{QUESTIONS, World, all_fields, all_worlds, typed_worlds};
 
-/// Removes, and sorts the answers from the failures of the storage.
+/// Removes the user, and separates answers from storage failures.
 fn remove(script: &Script, world: &World, removal: &Removal) -> Result<Answer, StoreError> {
     match block_on(remove_user(&script.store(world.chat()), ACTOR, removal)) {
         Ok(outcome) => Ok(Ok(outcome)),
@@ -22,7 +23,7 @@ fn remove(script: &Script, world: &World, removal: &Removal) -> Result<Answer, S
 }
 
 #[test]
-fn the_request_is_refused_by_the_first_of_rules_1_to_5_that_fails() {
+fn request_is_refused_by_the_first_failing_rule_from_1_to_5() {
     for fields in all_fields() {
         let facts = Facts::default();
         let world = World { fields, facts };
@@ -34,7 +35,7 @@ fn the_request_is_refused_by_the_first_of_rules_1_to_5_that_fails() {
 }
 
 #[test]
-fn the_first_rule_that_fails_decides_and_nothing_is_asked_after_it() {
+fn first_failing_rule_decides_and_later_questions_are_not_asked() {
     for (world, removal) in typed_worlds() {
         let script = Script::new([world.facts]);
         let answer = remove(&script, &world, &removal).unwrap();
@@ -48,7 +49,8 @@ fn the_first_rule_that_fails_decides_and_nothing_is_asked_after_it() {
     }
 }
 
-/// What makes the two tests above complete: no pair of rules and no code is missing from their worlds.
+/// Proves the two tests above complete: their worlds contain every pair of failing rules and every
+/// code.
 #[test]
 fn every_pair_of_rules_fails_together_and_every_code_is_reached() {
     let mut pairs = BTreeSet::new();
@@ -64,22 +66,20 @@ fn every_pair_of_rules_fails_together_and_every_code_is_reached() {
         .flat_map(|later| (1..later).map(move |earlier| (earlier, later)))
         .filter(|pair| !pairs.contains(pair))
         .collect();
-    // Only an absent chat fails rule 8, only a good one rule 9, and only an odd one rule 4.
+    // Rule 8 fails only for an absent chat, rule 9 only for a valid one, rule 4 only for an invalid
+    // one.
     assert_eq!(missing, [(4, 8), (4, 9), (8, 9)]);
-    assert_eq!(
-        codes,
-        Rule::ALL.iter().filter_map(|rule| rule.code()).collect()
-    );
+    assert_eq!(codes, Rule::ALL.iter().filter_map(|rule| rule.code()).collect());
 }
 
-/// The questions of a removal, the write among them.
+/// Every question of a removal, and the write.
 fn questions() -> impl Iterator<Item = Call> {
     let rules = QUESTIONS.into_iter().map(|(_, call)| call);
     rules.chain([Call::Successor, Call::RemoveMember])
 }
 
 #[test]
-fn a_store_error_appears_exactly_if_the_order_reaches_the_question() {
+fn store_error_is_returned_only_if_the_order_reaches_the_question() {
     for (world, removal) in typed_worlds() {
         for question in questions() {
             let kind = StoreErrorKind::Unavailable;
@@ -101,7 +101,7 @@ fn a_store_error_appears_exactly_if_the_order_reaches_the_question() {
 }
 
 #[test]
-fn no_answer_is_given_if_the_commit_fails() {
+fn failed_commit_gives_no_answer() {
     for (world, removal) in typed_worlds() {
         for kind in [StoreErrorKind::Unavailable, StoreErrorKind::OutcomeUnknown] {
             let script = Script::new([world.facts]).fail(Fault::always(Call::Commit, kind));
@@ -113,7 +113,7 @@ fn no_answer_is_given_if_the_commit_fails() {
 }
 
 #[test]
-fn nothing_is_asked_of_a_store_that_does_not_begin() {
+fn failed_begin_asks_no_question() {
     let fault = Fault::always(Call::Begin, StoreErrorKind::Unavailable);
     for (world, removal) in typed_worlds() {
         let script = Script::new([world.facts]).fail(fault.clone());
@@ -125,12 +125,9 @@ fn nothing_is_asked_of_a_store_that_does_not_begin() {
 }
 
 #[test]
-fn the_error_of_the_question_is_told_and_not_that_of_the_rollback() {
+fn error_of_the_question_is_returned_rather_than_that_of_the_rollback() {
     for question in questions() {
-        let facts = Facts {
-            role: Some(Role::Owner),
-            ..Facts::default()
-        };
+        let facts = Facts { role: Some(Role::Owner), ..Facts::default() };
         let mut removal = Removal::new(crate::script::ENTITY, USER);
         removal.chat = (question != Call::LastChat).then_some(NAMED);
         let script = Script::new([facts])
@@ -145,33 +142,27 @@ fn the_error_of_the_question_is_told_and_not_that_of_the_rollback() {
     }
 }
 
-/// The member was there when the rules asked and is not when it is to be removed: the write has the last word.
+/// The user was a member when rule 12 asked, but the write affected no row: the write has the last
+/// word.
 #[test]
-fn a_write_that_removes_nobody_is_no_success() {
-    let facts = Facts {
-        removes: false,
-        ..Facts::default()
-    };
+fn write_that_removes_no_member_is_not_a_success() {
+    let facts = Facts { removes: false, ..Facts::default() };
     for (mut world, removal) in typed_worlds() {
         if world.deciding().is_some() {
             continue;
         }
         let expected = world.answer_of(12);
-        world.facts = Facts {
-            role: world.facts.role,
-            successor: world.facts.successor,
-            ..facts
-        };
+        world.facts = Facts { role: world.facts.role, successor: world.facts.successor, ..facts };
         let script = Script::new([world.facts]);
         assert_eq!(remove(&script, &world, &removal).unwrap(), expected);
-        assert_eq!(script.calls(), world.calls(), "committed all the same");
+        assert_eq!(script.calls(), world.calls(), "the answer was not committed");
         let refused = matches!(expected, Err(Refusal::NotAMember { .. }));
         assert_eq!(refused, removal.if_absent == IfAbsent::Refuse);
     }
 }
 
 #[test]
-fn the_answer_bears_the_chat_and_zero_for_no_chat() {
+fn result_is_the_chat_or_zero_for_no_chat() {
     let results: BTreeSet<i64> = typed_worlds()
         .filter_map(|(world, _)| world.answer().ok())
         .map(|outcome| outcome.result())
@@ -179,7 +170,7 @@ fn the_answer_bears_the_chat_and_zero_for_no_chat() {
     assert_eq!(results, BTreeSet::from([0, NAMED.get(), LAST.get()]));
 }
 
-/// Compiles only if the futures can be spawned, whatever the store.
+/// Compiles only if the futures can be spawned for every store.
 #[expect(dead_code, reason = "compiling it is the test")]
 fn the_futures_are_send<S: Store + 'static>(
     store: Arc<S>,

@@ -1,9 +1,10 @@
-//! Transactions of mocks that answer from a sheet of facts, write down what they are asked, and fail where told.
+//! Scripted mock transactions: they answer from given facts, record their calls, and fail on
+//! demand.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crm_chat_conformance::doubles::mocks::{MockStore, MockTransaction};
+use crm_chat_conformance::mocks::{MockStore, MockTransaction};
 use crm_chat_domain::{
     Change, ChatId, Entity, EntityId, EntityKind, Removal, Role, StoreError, StoreErrorKind, UserId,
 };
@@ -11,20 +12,15 @@ use crm_chat_domain::{
 pub(crate) const ACTOR: UserId = UserId::new(1).unwrap();
 pub(crate) const USER: UserId = UserId::new(12).unwrap();
 pub(crate) const SUCCESSOR: UserId = UserId::new(7).unwrap();
-/// The chat that a request names, if it names one.
+/// The chat that a request names, unless it names none.
 pub(crate) const NAMED: ChatId = ChatId::new(8773).unwrap();
 /// The entity's last chat.
 pub(crate) const LAST: ChatId = ChatId::new(8774).unwrap();
-pub(crate) const ENTITY: Entity = Entity {
-    kind: EntityKind::Deal,
-    id: EntityId::new(288).unwrap(),
-};
+pub(crate) const ENTITY: Entity =
+    Entity { kind: EntityKind::Deal, id: EntityId::new(288).unwrap() };
 
-/// What the mocks answer.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "one for each question of yes or no"
-)]
+/// The facts from which the mocks answer.
+#[expect(clippy::struct_excessive_bools, reason = "one for each yes-or-no question")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     pub(crate) messenger: bool,
@@ -38,7 +34,7 @@ pub(crate) struct Facts {
     pub(crate) removes: bool,
 }
 
-/// Every rule holds; the user is an ordinary member.
+/// The facts in which every rule holds and the user is an ordinary member.
 impl Default for Facts {
     fn default() -> Self {
         Self {
@@ -55,11 +51,11 @@ impl Default for Facts {
     }
 }
 
-/// What a store and its transactions can be asked.
+/// A call to a store or to a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Begin,
-    Announce(Removal),
+    Prefetch(Removal),
     Messenger,
     Access,
     LastChat,
@@ -74,34 +70,30 @@ pub(crate) enum Call {
     Backoff(u32),
 }
 
-/// A call that fails.
+/// The failure of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) at: Call,
     pub(crate) kind: StoreErrorKind,
-    /// Which of these calls fail, counted from 0.
+    /// The occurrences of this call that fail, counted from 0.
     pub(crate) occurrences: Range<usize>,
 }
 
 impl Fault {
     pub(crate) fn always(at: Call, kind: StoreErrorKind) -> Self {
-        Self {
-            at,
-            kind,
-            occurrences: 0..usize::MAX,
-        }
+        Self { at, kind, occurrences: 0..usize::MAX }
     }
 }
 
-/// What a store of mocks is to do, and what it was asked.
+/// The script of a mock store, and the record of its calls.
 ///
-/// Each question is checked for its context, so that [`Call`] need not bear it.
+/// The mocks assert the arguments of each call, so [`Call`] does not repeat them.
 #[derive(Clone, Default)]
 pub(crate) struct Script(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// The facts for the first attempt, the second, and so on; the last stay.
+    /// The facts for the first attempt, the second, and so on. Further attempts repeat the last.
     facts: Vec<Facts>,
     faults: Vec<Fault>,
     calls: Vec<Call>,
@@ -121,17 +113,17 @@ impl Script {
         self
     }
 
-    /// Returns what was asked, in order.
+    /// Returns the calls made, in order.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()
     }
 
-    /// Returns the changes that were asked for, in order.
+    /// Returns the changes written, in order.
     pub(crate) fn written(&self) -> Vec<Change> {
         self.state().written.clone()
     }
 
-    /// Makes the store. `chat` is the one that the questions must be about.
+    /// Returns the store. Every question must name `chat`.
     pub(crate) fn store(&self, chat: ChatId) -> MockStore {
         self.state().chat = Some(chat);
         let mut store = MockStore::new();
@@ -205,18 +197,14 @@ impl Script {
 
     fn set_ends(&self, tx: &mut MockTransaction) {
         let script = self.clone();
-        tx.chats.expect_announce().returning(move |actor, removal| {
+        tx.chats.expect_prefetch().returning(move |actor, removal| {
             assert_eq!(actor, ACTOR);
-            script.state().calls.push(Call::Announce(*removal));
+            script.state().calls.push(Call::Prefetch(*removal));
         });
         let script = self.clone();
-        tx.chats
-            .expect_commit()
-            .returning(move || script.end(Call::Commit));
+        tx.chats.expect_commit().returning(move || script.end(Call::Commit));
         let script = self.clone();
-        tx.chats
-            .expect_rollback()
-            .returning(move || script.end(Call::Rollback));
+        tx.chats.expect_rollback().returning(move || script.end(Call::Rollback));
     }
 
     fn answer<T>(&self, call: Call, fact: impl Fn(&Facts) -> T) -> Result<T, StoreError> {
@@ -231,7 +219,7 @@ impl Script {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no test asks on after it failed")
+        self.0.lock().expect("no call is made after a failed assertion")
     }
 }
 
@@ -251,7 +239,7 @@ impl State {
     }
 }
 
-/// The error of a call that fails: it says which.
+/// Returns the error of a failing call, which names the call.
 pub(crate) fn error(call: Call, kind: StoreErrorKind) -> StoreError {
     StoreError::new(kind, format!("{call:?}"))
 }

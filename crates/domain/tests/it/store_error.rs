@@ -1,4 +1,4 @@
-//! Storage failures as people and programs see them.
+//! Storage failures: display, report and causes.
 
 use std::error::Error;
 use std::io;
@@ -6,12 +6,9 @@ use std::io;
 use crm_chat_domain::{Refusal, RemoveError, StoreError, StoreErrorKind};
 
 #[test]
-fn every_kind_says_what_it_means() {
-    for (kind, said) in [
-        (
-            StoreErrorKind::Conflict,
-            "conflict with another transaction",
-        ),
+fn every_kind_has_its_description() {
+    for (kind, description) in [
+        (StoreErrorKind::Conflict, "conflict with another transaction"),
         (StoreErrorKind::Unavailable, "unavailable"),
         (StoreErrorKind::OutcomeUnknown, "outcome unknown"),
         (StoreErrorKind::Corrupt, "corrupt"),
@@ -20,13 +17,13 @@ fn every_kind_says_what_it_means() {
     ] {
         let error = StoreError::new(kind, "read chat 7");
         assert_eq!((error.kind(), error.operation()), (kind, "read chat 7"));
-        assert_eq!(error.to_string(), format!("cannot read chat 7: {said}"));
+        assert_eq!(error.to_string(), format!("cannot read chat 7: {description}"));
         assert_eq!(error.report(), error.to_string());
     }
 }
 
 #[test]
-fn the_report_tells_every_cause_and_the_display_none() {
+fn report_contains_every_cause_and_display_contains_none() {
     let disk = io::Error::other(StoreError::new(StoreErrorKind::Other, "sync").with_source("EIO"));
     let error = StoreError::new(StoreErrorKind::Unavailable, "commit").with_source(disk);
     assert_eq!(error.to_string(), "cannot commit: unavailable");
@@ -37,14 +34,14 @@ fn the_report_tells_every_cause_and_the_display_none() {
 }
 
 #[test]
-fn a_failure_renamed_keeps_its_kind_and_its_causes() {
+fn replaced_operation_keeps_kind_and_causes() {
     let error = StoreError::new(StoreErrorKind::Corrupt, "read a row").with_source("EIO");
     let renamed = error.with_operation("open the store");
     assert_eq!(renamed.report(), "cannot open the store: corrupt: EIO");
 }
 
 #[test]
-fn a_removal_that_failed_tells_what_lies_beneath_as_its_own() {
+fn remove_error_is_transparent() {
     let store = StoreError::new(StoreErrorKind::Unavailable, "commit").with_source("EIO");
     let error = RemoveError::from(store);
     assert_eq!(error.to_string(), "cannot commit: unavailable");

@@ -10,7 +10,7 @@ use crm_chat_domain::{
 use crm_chat_memory::{Memory, MemoryTransaction};
 use futures_lite::future::block_on;
 
-/// A store that counts the two ways of beginning, and whose first `conflicts` transactions conflict.
+/// A store that counts both kinds of `begin`, and whose first `conflicts` transactions conflict.
 struct Counting {
     store: Memory,
     conflicts: AtomicU32,
@@ -30,12 +30,9 @@ impl Counting {
         }
     }
 
-    /// Returns how many transactions were begun to write, and how many to read.
+    /// Returns the number of transactions begun to write, and of those begun to read.
     fn begun(&self) -> (u32, u32) {
-        (
-            self.begun.load(Ordering::SeqCst),
-            self.begun_to_read.load(Ordering::SeqCst),
-        )
+        (self.begun.load(Ordering::SeqCst), self.begun_to_read.load(Ordering::SeqCst))
     }
 
     fn records(&self) -> usize {
@@ -45,15 +42,10 @@ impl Counting {
     async fn inner(&self) -> Result<MemoryTransaction, StoreError> {
         if self
             .conflicts
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            })
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
             .is_ok()
         {
-            return Err(StoreError::new(
-                StoreErrorKind::Conflict,
-                "begin a transaction",
-            ));
+            return Err(StoreError::new(StoreErrorKind::Conflict, "begin a transaction"));
         }
         self.store.begin().await
     }
@@ -91,7 +83,7 @@ impl<T: Transaction> Work<T> for RemoveTwice {
     }
 }
 
-/// Asks whether a user is active.
+/// Reads the state of a user; true if active.
 struct IsActive(UserId);
 
 impl<T: Transaction> Work<T> for IsActive {
@@ -102,7 +94,7 @@ impl<T: Transaction> Work<T> for IsActive {
     }
 }
 
-/// Removes, then fails.
+/// Removes user 12, then fails.
 struct RemoveAndFail;
 
 impl<T: Transaction> Work<T> for RemoveAndFail {
@@ -111,24 +103,16 @@ impl<T: Transaction> Work<T> for RemoveAndFail {
     async fn run(&self, tx: &mut T) -> Result<(), StoreError> {
         let answer = remove_in(tx, user(1), &removal(12)).await?;
         assert!(matches!(answer, Ok(Outcome::Removed(_))), "{answer:?}");
-        Err(StoreError::new(
-            StoreErrorKind::Unavailable,
-            "write the outbox",
-        ))
+        Err(StoreError::new(StoreErrorKind::Unavailable, "write the outbox"))
     }
 }
 
 #[test]
 fn removals_of_one_unit_of_work_see_each_other_and_commit_together() {
     let store = Counting::new(0);
-    let answers = block_on(transact(&store, &RemoveTwice { actor: user(1) }))
-        .unwrap()
-        .unwrap();
+    let answers = block_on(transact(&store, &RemoveTwice { actor: user(1) })).unwrap().unwrap();
     assert!(matches!(answers[0], Ok(Outcome::Removed(_))), "{answers:?}");
-    assert!(
-        matches!(answers[1], Err(Refusal::NotAMember { .. })),
-        "{answers:?}"
-    );
+    assert!(matches!(answers[1], Err(Refusal::NotAMember { .. })), "{answers:?}");
     assert_eq!(store.begun(), (1, 0));
     assert_eq!(store.records(), office().removals.len() + 1);
 }
@@ -151,7 +135,7 @@ fn failed_unit_of_work_keeps_nothing() {
 }
 
 #[test]
-fn conflicts_are_replayed_in_transactions_of_the_same_sort() {
+fn conflicts_are_replayed_in_transactions_of_the_same_kind() {
     let store = Counting::new(2);
     assert!(block_on(transact(&store, &IsActive(user(1)))).unwrap());
     assert_eq!(store.begun(), (3, 0));
@@ -169,10 +153,7 @@ fn conflicts_are_replayed_in_transactions_of_the_same_sort() {
 #[test]
 fn explanation_is_given_from_a_read_transaction() {
     let store = Counting::new(1);
-    let request = Request {
-        user_id: 12.into(),
-        ..Request::default()
-    };
+    let request = Request { user_id: 12.into(), ..Request::default() };
     block_on(explain(&store, user(1), &request)).unwrap();
     assert_eq!(store.begun(), (0, 2));
 }

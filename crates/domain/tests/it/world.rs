@@ -1,4 +1,5 @@
-//! Every world that the rules tell apart, and what they must answer there: the rules once more, as a table.
+//! Every world that the rules distinguish, with the expected answer: a reference implementation of
+//! the rules as a table.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +12,17 @@ use proptest::sample::select;
 
 use crate::script::{ACTOR, Call, ENTITY, Facts, LAST, NAMED, SUCCESSOR, USER};
 
-/// What a field of a request holds.
+/// The class of a request field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
-    Good,
+    Valid,
     Absent,
-    Odd,
+    Invalid,
 }
 
-use Field::{Absent, Good, Odd};
+use Field::{Absent, Invalid, Valid};
 
-const FIELD: [Field; 3] = [Good, Absent, Odd];
+const FIELD: [Field; 3] = [Valid, Absent, Invalid];
 
 /// The four fields of a request and the option.
 #[derive(Clone, Copy, Debug)]
@@ -33,27 +34,21 @@ pub(crate) struct Fields {
     pub(crate) if_absent: IfAbsent,
 }
 
-/// The good request, which names its chat.
+/// The valid request, which names its chat.
 impl Default for Fields {
     fn default() -> Self {
-        Self {
-            user: Good,
-            kind: Good,
-            entity: Good,
-            chat: Good,
-            if_absent: IfAbsent::Refuse,
-        }
+        Self { user: Valid, kind: Valid, entity: Valid, chat: Valid, if_absent: IfAbsent::Refuse }
     }
 }
 
-/// Everything that the answer depends on.
+/// Everything on which the answer depends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct World {
     pub(crate) fields: Fields,
     pub(crate) facts: Facts,
 }
 
-/// The question that each rule asks from 6 on.
+/// The rules that ask the storage, each with its question.
 pub(crate) const QUESTIONS: [(u8, Call); 7] = [
     (6, Call::Messenger),
     (7, Call::Access),
@@ -66,23 +61,17 @@ pub(crate) const QUESTIONS: [(u8, Call); 7] = [
 
 impl World {
     pub(crate) fn request(&self) -> Request {
-        let input = |field, good: i64| match field {
-            Good => good.into(),
+        let input = |field, valid: i64| match field {
+            Valid => valid.into(),
             Absent => Input::Absent,
-            Odd => "12abc".into(),
+            Invalid => "12abc".into(),
         };
-        let Fields {
-            user,
-            kind,
-            entity,
-            chat,
-            if_absent,
-        } = self.fields;
+        let Fields { user, kind, entity, chat, if_absent } = self.fields;
         Request {
             crm_entity_type: match kind {
-                Good => "Deal".into(),
+                Valid => "Deal".into(),
                 Absent => Input::Absent,
-                Odd => "chat".into(),
+                Invalid => "chat".into(),
             },
             crm_entity: input(entity, ENTITY.id.get()),
             user_id: input(user, USER.get()),
@@ -91,27 +80,27 @@ impl World {
         }
     }
 
-    /// Returns the chat that the questions are about.
+    /// Returns the chat that the questions name.
     pub(crate) fn chat(&self) -> ChatId {
         match self.fields.chat {
             Absent => LAST,
-            Good | Odd => NAMED,
+            Valid | Invalid => NAMED,
         }
     }
 
-    /// Tells whether a rule fails, whatever the other rules say.
+    /// Returns `true` if a rule fails, regardless of the other rules.
     pub(crate) fn fails(&self, rule: u8) -> bool {
         let Self { fields, facts } = self;
         match rule {
-            1 => fields.user != Good,
+            1 => fields.user != Valid,
             2 => fields.kind == Absent || fields.entity == Absent,
-            3 => fields.entity != Good,
-            4 => fields.chat == Odd,
-            5 => fields.kind != Good,
+            3 => fields.entity != Valid,
+            4 => fields.chat == Invalid,
+            5 => fields.kind != Valid,
             6 => !facts.messenger,
             7 => !facts.access,
             8 => fields.chat == Absent && !facts.last_chat,
-            9 => fields.chat == Good && !facts.linked,
+            9 => fields.chat == Valid && !facts.linked,
             10 => !facts.may_remove,
             11 => !facts.active,
             12 => facts.role.is_none(),
@@ -123,14 +112,14 @@ impl World {
         (1..=12).find(|rule| self.fails(*rule))
     }
 
-    /// Returns the request as typed, which it can be if rules 1 to 5 hold.
+    /// Returns the typed request, if rules 1 to 5 hold.
     pub(crate) fn removal(&self) -> Option<Removal> {
         let mut removal = Removal::new(ENTITY, USER).if_absent(self.fields.if_absent);
-        removal.chat = (self.fields.chat == Good).then_some(NAMED);
+        removal.chat = (self.fields.chat == Valid).then_some(NAMED);
         (!(1..=5).any(|rule| self.fails(rule))).then_some(removal)
     }
 
-    /// Returns what a rule answers if it decides.
+    /// Returns the answer that a rule gives if it decides.
     pub(crate) fn answer_of(&self, rule: u8) -> Answer {
         let (actor, user, chat, entity) = (ACTOR, USER, self.chat(), ENTITY);
         Err(match rule {
@@ -143,11 +132,7 @@ impl World {
             7 => Refusal::AccessDenied { actor, entity },
             8 => return Ok(Outcome::NoChat),
             9 => Refusal::ChatNotInCrm { chat, entity },
-            10 => Refusal::RemovalDenied {
-                actor,
-                chat,
-                entity,
-            },
+            10 => Refusal::RemovalDenied { actor, chat, entity },
             11 => Refusal::UserNotActive { user },
             12 if self.fields.if_absent == IfAbsent::Accept => {
                 return Ok(Outcome::AlreadyAbsent { chat });
@@ -156,7 +141,7 @@ impl World {
         })
     }
 
-    /// Returns what is changed if every rule holds.
+    /// Returns the change that is made if every rule holds.
     pub(crate) fn change(&self) -> Change {
         Change {
             chat: self.chat(),
@@ -178,13 +163,13 @@ impl World {
         }
     }
 
-    /// Returns every call that the removal makes of the store, in order.
+    /// Returns every call that the removal makes to the store, in order.
     pub(crate) fn calls(&self) -> Vec<Call> {
         let Some(removal) = self.removal() else {
             return Vec::new();
         };
         let deciding = self.deciding();
-        let mut calls = vec![Call::Begin, Call::Announce(removal)];
+        let mut calls = vec![Call::Begin, Call::Prefetch(removal)];
         calls.extend(
             QUESTIONS
                 .into_iter()
@@ -201,20 +186,20 @@ impl World {
         calls
     }
 
-    /// Tells whether the question is asked here at all: of rules 8 and 9, only one asks.
+    /// Returns `true` if this world asks the question: of rules 8 and 9, only one asks.
     pub(crate) fn asks(&self, call: Call) -> bool {
         match call {
             Call::LastChat => self.fields.chat == Absent,
-            Call::Link => self.fields.chat == Good,
+            Call::Link => self.fields.chat == Valid,
             _ => true,
         }
     }
 }
 
-/// Every combination of fields. A user who is absent is no id, like an odd one.
+/// Every combination of fields. An absent user is left out: it fails rule 1 as an invalid one does.
 pub(crate) fn all_fields() -> impl Iterator<Item = Fields> {
     (0..108_usize).map(|index| Fields {
-        user: [Good, Odd][index % 2],
+        user: [Valid, Invalid][index % 2],
         kind: FIELD[index / 2 % 3],
         entity: FIELD[index / 6 % 3],
         chat: FIELD[index / 18 % 3],
@@ -222,7 +207,7 @@ pub(crate) fn all_fields() -> impl Iterator<Item = Fields> {
     })
 }
 
-/// Every combination of facts that the rules tell apart.
+/// Every combination of facts that the rules distinguish.
 pub(crate) fn all_facts() -> impl Iterator<Item = Facts> {
     (0..64_u8).flat_map(|bits| {
         let bit = |place: u8| bits >> place & 1 == 0;
@@ -253,18 +238,18 @@ pub(crate) fn all_worlds() -> impl Iterator<Item = World> {
     all_fields().flat_map(|fields| all_facts().map(move |facts| World { fields, facts }))
 }
 
-/// Any world; the simplest is the one in which every rule holds.
+/// Any world. The simplest is the one in which every rule holds.
 pub(crate) fn worlds() -> impl Strategy<Value = World> {
     select(all_worlds().collect::<Vec<_>>())
 }
 
-/// Every world whose request is typed.
+/// Every world whose request passes rules 1 to 5.
 pub(crate) fn typed_worlds() -> impl Iterator<Item = (World, Removal)> {
     all_worlds().filter_map(|world| world.removal().map(|removal| (world, removal)))
 }
 
 #[test]
-fn the_worlds_are_all_there() {
+fn all_combinations_are_generated() {
     let fields: BTreeSet<String> = all_fields().map(|fields| format!("{fields:?}")).collect();
     assert_eq!(fields.len(), 2 * 3 * 3 * 3 * 2);
     assert_eq!(all_worlds().count(), fields.len() * 64 * 4);

@@ -34,17 +34,12 @@ impl Key {
         work::count();
         // No user's id is 0, and all ids are equally long: what is digested can be read in one way only.
         let user = user.map_or(0, UserId::get).to_be_bytes();
-        let mut output = Hasher::new_keyed(&self.0)
-            .update(&user)
-            .update(secret.as_bytes())
-            .finalize_xof();
+        let mut output =
+            Hasher::new_keyed(&self.0).update(&user).update(secret.as_bytes()).finalize_xof();
         let (mut lookup, mut proof) = ([0; 16], [0; 32]);
         output.fill(&mut lookup);
         output.fill(&mut proof);
-        Digest {
-            lookup,
-            proof: proof.into(),
-        }
+        Digest { lookup, proof: proof.into() }
     }
 }
 

@@ -55,18 +55,11 @@ impl Draft {
 
 impl Judge {
     pub(super) fn new(key: Key) -> Self {
-        Self {
-            key,
-            clock: Arc::new(SystemTime::now),
-            wrong_guesses: AtomicU64::new(0),
-        }
+        Self { key, clock: Arc::new(SystemTime::now), wrong_guesses: AtomicU64::new(0) }
     }
 
     pub(super) fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self {
-            clock: Arc::new(clock),
-            ..self
-        }
+        Self { clock: Arc::new(clock), ..self }
     }
 
     pub(super) fn wrong_guesses(&self) -> u64 {
@@ -83,11 +76,7 @@ impl Judge {
         let secret = Secret::random()?;
         let created_at = self.now()?;
         let (kind, owner, expires_at) = match lifetime {
-            Some(lifetime) => (
-                CredentialKind::Token,
-                None,
-                Some(later(created_at, lifetime)?),
-            ),
+            Some(lifetime) => (CredentialKind::Token, None, Some(later(created_at, lifetime)?)),
             None => (CredentialKind::Webhook, Some(user), None),
         };
         Ok(Draft {
@@ -119,11 +108,7 @@ impl Judge {
         if credential.expires_at.is_some_and(|end| end <= now) {
             return Err(CredentialsError::Expired);
         }
-        Ok(Grant {
-            user: credential.user,
-            scopes: credential.scopes,
-            credential: credential.id,
-        })
+        Ok(Grant { user: credential.user, scopes: credential.scopes, credential: credential.id })
     }
 
     /// Asks the clock, to the second.

@@ -45,19 +45,13 @@ impl MemoryCredentials {
     /// # Errors
     /// *Unavailable* if the system has no randomness.
     pub fn new() -> Result<Self, StoreError> {
-        Ok(Self {
-            judge: Judge::new(Key::random()?),
-            issued: Mutex::default(),
-        })
+        Ok(Self { judge: Judge::new(Key::random()?), issued: Mutex::default() })
     }
 
     /// Replaces the clock, [`SystemTime::now`] by default.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self {
-            judge: self.judge.with_clock(clock),
-            ..self
-        }
+        Self { judge: self.judge.with_clock(clock), ..self }
     }
 
     /// Returns how many of the secrets and tokens presented so far were wrong. An expired token is not.
@@ -133,9 +127,7 @@ impl CredentialStore for MemoryCredentials {
     async fn revoke(&self, id: &CredentialId) -> Result<bool, StoreError> {
         let mut issued = self.issued();
         let before = issued.records.len();
-        issued
-            .records
-            .retain(|_, record| record.credential.id != *id);
+        issued.records.retain(|_, record| record.credential.id != *id);
         Ok(issued.records.len() < before)
     }
 }
@@ -143,8 +135,6 @@ impl CredentialStore for MemoryCredentials {
 /// Shows nothing of what was issued.
 impl fmt::Debug for MemoryCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryCredentials")
-            .field("judge", &self.judge)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryCredentials").field("judge", &self.judge).finish_non_exhaustive()
     }
 }

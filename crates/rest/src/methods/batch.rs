@@ -3,20 +3,23 @@
 use crm_chat_domain::{Input, Store};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value as Json;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
 
 use super::references::resolve;
 use super::{Answer, Context, Method, Output};
 use crate::address::method_name;
 use crate::failure::Failure;
 use crate::parameters::{Malformed, parse_form, percent_decode};
-use crate::telemetry::Ending;
+use crate::telemetry::{CallStatus, RequestLog, Subject};
 use crate::time::{Clock, Time};
 use crate::value::{Array, Value};
 
 /// How many commands a batch may hold.
 const MAX_COMMANDS: usize = 50;
 
-/// What became of the commands of a batch: each is in `result` or in `result_error`, or was not reached.
+/// What became of the commands of a batch: each is in `result` or in `result_error`, or was not
+/// reached.
 #[derive(Debug, Default, serde::Serialize)]
 pub(crate) struct Batch {
     result: Section<Json>,
@@ -28,7 +31,8 @@ pub(crate) struct Batch {
     result_time: Section<Time>,
 }
 
-/// Entries by the ids of their commands. It is written as a map, or as a list if the ids are 0, 1, … or there is none.
+/// Entries by the ids of their commands. It is written as a map, or as a list if the ids are 0, 1,
+/// … or there is none.
 #[derive(Debug)]
 struct Section<T>(Vec<(String, T)>);
 
@@ -66,13 +70,21 @@ pub(super) async fn run<S: Store + 'static>(
 
     let mut batch = Batch::default();
     for (index, (id, command)) in commands.iter().enumerate() {
+        // A batch of commands that do not wait for anything must not keep its thread from other
+        // calls.
+        yield_now().await;
         let clock = Clock::start();
-        let (method, result) = if index < MAX_COMMANDS {
-            execute(context, command, &batch.result.0).await
+        let mut log = RequestLog::new(context.telemetry, clock, context.origin.clone());
+        let result = if index >= MAX_COMMANDS {
+            Err(Failure::BatchTooLong(MAX_COMMANDS))
+        } else if Instant::now() >= context.batch_deadline {
+            Err(Failure::NotReached)
         } else {
-            (UNKNOWN, Err(Failure::BatchTooLong(MAX_COMMANDS)))
+            let executing = execute(context, command, &batch.result.0, &mut log);
+            let executed = timeout_at(context.batch_deadline, executing).await;
+            executed.unwrap_or(Err(Failure::TimedOut))
         };
-        context.ended(method, Ending::of(&result), clock.elapsed());
+        log.finish(CallStatus::of(&result));
         match result {
             Ok(result) => {
                 let time = clock.time(clock.elapsed());
@@ -90,27 +102,22 @@ pub(super) async fn run<S: Store + 'static>(
     Ok(Output::Batch(batch))
 }
 
-/// The label of a command that names no method.
-const UNKNOWN: &str = "unknown";
-
-/// Runs one command; returns also which method it names.
+/// Runs one command, and records which method it names.
 async fn execute<S: Store + 'static>(
     context: &Context<'_, S>,
     command: &Value,
     results: &[(String, Json)],
-) -> (&'static str, Result<Json, Failure>) {
+    log: &mut RequestLog<'_>,
+) -> Result<Json, Failure> {
     let text = match command {
         Value::Scalar(Input::Absent) => Some(String::new()),
         _ => command.to_text(),
     };
-    let Some(text) = text else {
-        return (UNKNOWN, Err(Malformed::Command.into()));
-    };
+    let text = text.ok_or(Malformed::Command)?;
     let (name, query) = text.split_once('?').unwrap_or((&text, ""));
-    match find::<S>(name) {
-        Ok(method) => (method.name, call(context, method, query, results).await),
-        Err(failure) => (UNKNOWN, Err(failure)),
-    }
+    let method = find::<S>(name)?;
+    log.method = method.name;
+    call(context, method, query, results, &mut log.subject).await
 }
 
 /// Finds the method of a command, whose name is as untidy as the last part of a path.
@@ -124,14 +131,18 @@ async fn call<S: Store + 'static>(
     method: &'static Method<S>,
     query: &str,
     results: &[(String, Json)],
+    subject: &mut Subject,
 ) -> Result<Json, Failure> {
     if method.name == "batch" {
         return Err(Failure::BatchInBatch);
     }
     let mut parameters = parse_form(query, "command", context.bounds)?;
     resolve(&mut parameters, results);
-    method.admit(context.grant)?;
-    match method.run(context, &parameters).await? {
+    // The credentials may have been revoked, or have expired, since the batch began.
+    let grant = context.caller.verify().await?;
+    method.admit(&grant)?;
+    let context = Context { grant: &grant, ..*context };
+    match method.run(&context, &parameters, subject).await? {
         Output::Json(json) => Ok(json),
         Output::Batch(_) => Err(Failure::BatchInBatch),
     }

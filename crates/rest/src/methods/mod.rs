@@ -6,16 +6,18 @@ pub(crate) mod schema;
 
 use std::future::{Future, ready};
 use std::pin::Pin;
-use std::time::Duration;
 
-use crm_chat_domain::{RemoveError, Store, remove_user};
+use crm_chat_domain::Store;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use crate::Grant;
+use crate::authentication::{Caller, is_active, remove_if_active};
 use crate::failure::Failure;
 use crate::parameters::Bounds;
-use crate::telemetry::{Ended, Ending, Telemetry};
+use crate::readiness::Readiness;
+use crate::telemetry::{Origin, Subject, Telemetry};
 use crate::time;
 use crate::value::Array;
 
@@ -24,25 +26,25 @@ pub(crate) use batch::Batch;
 /// The scope that removals need.
 const SCOPE: &str = "imopenlines";
 
-/// What stands around a call.
+/// Everything a method needs to handle one call.
 pub(crate) struct Context<'a, S> {
     pub(crate) store: &'a S,
+    pub(crate) caller: &'a dyn Caller,
     pub(crate) grant: &'a Grant,
     pub(crate) bounds: Bounds,
+    /// The time at which a batch answers with what it has done so far.
+    pub(crate) batch_deadline: Instant,
+    pub(crate) readiness: &'a Readiness,
     pub(crate) telemetry: &'a Telemetry,
-    pub(crate) request_id: &'a str,
+    pub(crate) origin: &'a Origin,
 }
 
-impl<S> Context<'_, S> {
-    /// Tells of a command that has ended within the request.
-    fn ended(&self, method: &'static str, ending: Ending<'_>, duration: Duration) {
-        self.telemetry.ended(&Ended {
-            method,
-            actor: Some(self.grant.user),
-            ending,
-            duration,
-            request_id: self.request_id,
-        });
+impl<S: Store> Context<'_, S> {
+    /// Checks that the caller is active.
+    async fn check_active(&self) -> Result<(), Failure> {
+        let active = is_active(self.store, self.grant.user).await?;
+        self.readiness.note_success();
+        if active { Ok(()) } else { Err(Failure::CallerNotActive) }
     }
 }
 
@@ -69,7 +71,17 @@ pub(crate) struct Method<S> {
     pub(crate) parameters: fn() -> Json,
     /// Describes its result: a JSON schema.
     pub(crate) result: fn() -> Json,
-    run: for<'a> fn(&'a Context<'a, S>, &'a Array) -> Running<'a>,
+    activity: Activity,
+    run: for<'a> fn(&'a Context<'a, S>, &'a Array, &'a mut Subject) -> Running<'a>,
+}
+
+/// The point at which the store is asked whether the caller is active.
+#[derive(Clone, Copy)]
+enum Activity {
+    /// Before the method runs.
+    First,
+    /// By the method, in its own transaction.
+    InTransaction,
 }
 
 impl<S: Store + 'static> Method<S> {
@@ -81,7 +93,8 @@ impl<S: Store + 'static> Method<S> {
             scope: Some(SCOPE),
             parameters: schema::removal,
             result: schema::chat,
-            run: |context, parameters| Box::pin(delete(context, parameters)),
+            activity: Activity::InTransaction,
+            run: |context, parameters, subject| Box::pin(delete(context, parameters, subject)),
         },
         Self {
             name: "batch",
@@ -89,7 +102,8 @@ impl<S: Store + 'static> Method<S> {
             scope: None,
             parameters: schema::commands,
             result: schema::batch,
-            run: |context, parameters| Box::pin(batch::run(context, parameters)),
+            activity: Activity::First,
+            run: |context, parameters, _| Box::pin(batch::run(context, parameters)),
         },
         Self {
             name: "server.time",
@@ -97,7 +111,8 @@ impl<S: Store + 'static> Method<S> {
             scope: None,
             parameters: schema::none,
             result: schema::date,
-            run: |_, _| at_once(json!(time::now())),
+            activity: Activity::First,
+            run: |_, _, _| at_once(json!(time::now())),
         },
         Self {
             name: "scope",
@@ -105,7 +120,8 @@ impl<S: Store + 'static> Method<S> {
             scope: None,
             parameters: schema::full,
             result: schema::names,
-            run: |context, parameters| at_once(scopes(context, parameters)),
+            activity: Activity::First,
+            run: |context, parameters, _| at_once(scopes(context, parameters)),
         },
         Self {
             name: "methods",
@@ -113,7 +129,8 @@ impl<S: Store + 'static> Method<S> {
             scope: None,
             parameters: schema::none,
             result: schema::names,
-            run: |_, _| at_once(Self::ALL.iter().map(|method| method.name).collect()),
+            activity: Activity::First,
+            run: |_, _, _| at_once(Self::ALL.iter().map(|method| method.name).collect()),
         },
         Self {
             name: "method.get",
@@ -121,7 +138,8 @@ impl<S: Store + 'static> Method<S> {
             scope: None,
             parameters: schema::name,
             result: schema::availability,
-            run: |context, parameters| at_once(about::<S>(context, parameters)),
+            activity: Activity::First,
+            run: |context, parameters, _| at_once(about::<S>(context, parameters)),
         },
         Self {
             name: "profile",
@@ -129,8 +147,8 @@ impl<S: Store + 'static> Method<S> {
             scope: None,
             parameters: schema::none,
             result: schema::profile,
-            // Whoever is not active was turned away before.
-            run: |context, _| {
+            activity: Activity::First,
+            run: |context, _, _| {
                 at_once(json!({"ID": context.grant.user.to_string(), "ACTIVE": true}))
             },
         },
@@ -140,7 +158,8 @@ impl<S: Store + 'static> Method<S> {
             scope: None,
             parameters: schema::none,
             result: schema::application,
-            run: |context, _| at_once(application(context)),
+            activity: Activity::First,
+            run: |context, _, _| at_once(application(context)),
         },
     ];
 
@@ -158,9 +177,17 @@ impl<S: Store + 'static> Method<S> {
         }
     }
 
-    /// Runs the method for a caller who was admitted.
-    pub(crate) async fn run(&self, context: &Context<'_, S>, parameters: &Array) -> Answer {
-        (self.run)(context, parameters).await
+    /// Runs the method for a caller who was admitted and is active. Records what it is about.
+    pub(crate) async fn run(
+        &self,
+        context: &Context<'_, S>,
+        parameters: &Array,
+        subject: &mut Subject,
+    ) -> Answer {
+        if let Activity::First = self.activity {
+            context.check_active().await?;
+        }
+        (self.run)(context, parameters, subject).await
     }
 }
 
@@ -168,13 +195,30 @@ fn at_once<'a>(json: Json) -> Running<'a> {
     Box::pin(ready(Ok(Output::Json(json))))
 }
 
-async fn delete<S: Store>(context: &Context<'_, S>, parameters: &Array) -> Answer {
-    let removal = parameters.to_request().parse()?;
-    match remove_user(context.store, context.grant.user, &removal).await {
-        Ok(outcome) => Ok(Output::Json(json!(outcome.result()))),
-        Err(RemoveError::Refused(refusal)) => Err(refusal.into()),
-        Err(RemoveError::Store(error)) => Err(error.into()),
-    }
+async fn delete<S: Store>(
+    context: &Context<'_, S>,
+    parameters: &Array,
+    subject: &mut Subject,
+) -> Answer {
+    let removal = match parameters.to_request().parse() {
+        Ok(removal) => removal,
+        Err(refusal) => {
+            // There will be no transaction to ask in, and a caller who is not active learns nothing
+            // else.
+            context.check_active().await?;
+            return Err(if parameters.look_like_json() {
+                Failure::JsonAsForm(refusal)
+            } else {
+                refusal.into()
+            });
+        }
+    };
+    subject.asked(&removal);
+    let answer = remove_if_active(context.store, context.grant.user, &removal).await?;
+    context.readiness.note_success();
+    let outcome = answer.ok_or(Failure::CallerNotActive)??;
+    subject.found(&outcome);
+    Ok(Output::Json(json!(outcome.result())))
 }
 
 fn scopes<S>(context: &Context<'_, S>, parameters: &Array) -> Json {
@@ -186,9 +230,7 @@ fn scopes<S>(context: &Context<'_, S>, parameters: &Array) -> Json {
 }
 
 fn about<S: Store + 'static>(context: &Context<'_, S>, parameters: &Array) -> Json {
-    let name = parameters
-        .get("name")
-        .and_then(crate::value::Value::to_text);
+    let name = parameters.get("name").and_then(crate::value::Value::to_text);
     let method = Method::<S>::find(&name.unwrap_or_default().to_ascii_lowercase());
     let available = |method: &Method<S>| method.admit(context.grant).is_ok();
     json!({"isExisting": method.is_ok(), "isAvailable": method.is_ok_and(available)})

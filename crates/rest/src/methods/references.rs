@@ -6,7 +6,11 @@ use crate::value::{Array, Value};
 
 const START: &str = "$result[";
 
-/// Replaces the references in all values. One that does not lead to a scalar stays as it is, as ordinary text.
+/// The number of bytes that a key may have. A longer one is ordinary text.
+const MAX_KEY: usize = 256;
+
+/// Replaces the references in all values. One that does not lead to a scalar stays as it is, as
+/// ordinary text.
 pub(super) fn resolve(parameters: &mut Array, results: &[(String, Json)]) {
     for value in parameters.values_mut() {
         match value {
@@ -26,7 +30,7 @@ fn replace(text: &str, results: &[(String, Json)]) -> String {
     while let Some(start) = rest.find(START) {
         let (before, reference) = rest.split_at(start);
         replaced.push_str(before);
-        let (keys, length) = keys(reference);
+        let Reference { keys, length, .. } = Reference::read(reference);
         if let Some(value) = look_up(&keys, results) {
             replaced.push_str(&value);
             rest = &reference[length..];
@@ -38,18 +42,36 @@ fn replace(text: &str, results: &[(String, Json)]) -> String {
     replaced + rest
 }
 
-/// Reads as many `[key]` as follow the `$result`; returns the keys, and how long it is with them.
-fn keys(reference: &str) -> (Vec<&str>, usize) {
-    let mut length = START.len() - 1;
-    let mut keys = Vec::new();
-    while let Some((key, _)) = reference[length..]
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-    {
-        keys.push(key);
-        length += key.len() + 2;
+/// A `$result` with the keys that follow it.
+struct Reference<'a> {
+    keys: Vec<&'a str>,
+    /// The length of the reference, its keys included.
+    length: usize,
+    /// The number of bytes that were searched for the ends of keys.
+    scanned: usize,
+}
+
+impl<'a> Reference<'a> {
+    /// Reads as many `[key]` as follow the `$result` at the beginning of `reference`.
+    ///
+    /// A key ends at the first bracket of either kind. So the search from one `$result[` never
+    /// passes the next one, and replacing all references of a text takes linear time.
+    fn read(reference: &'a str) -> Self {
+        let mut found = Self { keys: Vec::new(), length: START.len() - 1, scanned: 0 };
+        while let Some(rest) = reference[found.length..].strip_prefix('[') {
+            let window = &rest.as_bytes()[..rest.len().min(MAX_KEY + 1)];
+            let end = window.iter().position(|byte| matches!(byte, b'[' | b']'));
+            found.scanned += end.map_or(window.len(), |end| end + 1);
+            match end {
+                Some(end) if window[end] == b']' => {
+                    found.keys.push(&rest[..end]);
+                    found.length += end + 2;
+                }
+                _ => break,
+            }
+        }
+        found
     }
-    (keys, length)
 }
 
 fn look_up(keys: &[&str], results: &[(String, Json)]) -> Option<String> {
@@ -80,10 +102,7 @@ mod tests {
     fn references_are_replaced_where_they_lead_to_a_scalar() {
         let results = [
             ("a".to_owned(), json!(8773)),
-            (
-                "0".to_owned(),
-                json!({"x": [{"y": "Z"}], "yes": true, "no": false}),
-            ),
+            ("0".to_owned(), json!({"x": [{"y": "Z"}], "yes": true, "no": false})),
         ];
         for (text, expected) in [
             ("$result[a]", "8773"),
@@ -105,5 +124,37 @@ mod tests {
         ] {
             assert_eq!(replace(text, &results), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn key_of_256_bytes_is_followed_and_a_longer_one_is_text() {
+        for (length, followed) in [(MAX_KEY, true), (MAX_KEY + 1, false)] {
+            let key = "é".repeat(length / 2) + if length % 2 == 1 { "x" } else { "" };
+            let results = [(key.clone(), json!(1))];
+            let text = format!("$result[{key}]");
+            let expected = if followed { "1" } else { &text };
+            assert_eq!(replace(&text, &results), expected, "{length}");
+        }
+    }
+
+    /// Counts the bytes searched if no reference leads anywhere, which is the worst case.
+    fn scanned(text: &str) -> usize {
+        let starts = text.match_indices(START);
+        let scanned = starts.map(|(start, _)| Reference::read(&text[start..]).scanned);
+        scanned.sum()
+    }
+
+    #[test]
+    fn work_grows_linearly_with_the_text() {
+        const LENGTH: usize = 1 << 20;
+        for part in ["$result[", "$result[a", "$result[a][", "$result[]", "$result[a]"] {
+            let text = part.repeat(LENGTH / part.len());
+            assert!(scanned(&text) <= text.len(), "{part}");
+            assert_eq!(replace(&text, &[]), text, "{part}");
+        }
+        let long_keys = format!("$result[{}", "x".repeat(10 * MAX_KEY)).repeat(100);
+        assert!(scanned(&long_keys) <= long_keys.len());
+        let many_keys = "$result[a]".to_owned() + &"[b]".repeat(LENGTH / 3);
+        assert!(scanned(&many_keys) <= many_keys.len());
     }
 }

@@ -98,11 +98,7 @@ pub(super) fn application() -> Json {
 
 /// Describes an object that has exactly these properties.
 pub(crate) fn object(properties: &Json) -> Json {
-    let names: Vec<_> = properties
-        .as_object()
-        .into_iter()
-        .flat_map(|map| map.keys())
-        .collect();
+    let names: Vec<_> = properties.as_object().into_iter().flat_map(|map| map.keys()).collect();
     json!({
         "type": "object",
         "properties": properties,

@@ -8,7 +8,7 @@ use super::{Bounds, Malformed, form, json, multipart};
 use crate::value::Array;
 
 /// Reads a body. One that is empty has no parameters, whatever its type.
-pub(super) async fn parse(
+pub(crate) async fn parse(
     headers: &HeaderMap,
     body: Bytes,
     bounds: Bounds,

@@ -33,11 +33,7 @@ pub(super) struct Fields {
 
 impl Fields {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self {
-            bounds,
-            count: 0,
-            array: Array::default(),
-        }
+        Self { bounds, count: 0, array: Array::default() }
     }
 
     /// Adds a field. One without a name is counted, but goes nowhere.
@@ -99,9 +95,7 @@ mod tests {
         match value {
             Value::Scalar(_) => value.to_text().unwrap_or_else(|| "absent".to_owned()),
             Value::Array(array) => {
-                let entries = array
-                    .iter()
-                    .map(|(key, value)| format!("{key}:{}", show(value)));
+                let entries = array.iter().map(|(key, value)| format!("{key}:{}", show(value)));
                 format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
             }
         }
@@ -138,9 +132,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        for text in [
-            "a[", "a[b", "a[b]c", "a[[b]]", "a[b]]", "[a]=1", "a[b][", "a][", "a[b]c[d]",
-        ] {
+        for text in ["a[", "a[b", "a[b]c", "a[[b]]", "a[b]]", "[a]=1", "a[b][", "a][", "a[b]c[d]"] {
             check(text, "Brackets");
         }
         check("a=%ff", "NotUtf8(\"query string\")");

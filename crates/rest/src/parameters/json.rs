@@ -16,11 +16,7 @@ const NUMBER_TEXT: &str = "$serde_json::private::Number";
 
 /// Reads an object. A list is taken for one, as PHP does, which writes an empty map as a list; and so is `null`.
 pub(super) fn parse(body: &[u8], bounds: Bounds) -> Result<Array, Malformed> {
-    let mut reading = Reading {
-        bounds,
-        left: bounds.count,
-        exceeded: None,
-    };
+    let mut reading = Reading { bounds, left: bounds.count, exceeded: None };
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = Tree {
         reading: &mut reading,
@@ -33,10 +29,9 @@ pub(super) fn parse(body: &[u8], bounds: Bounds) -> Result<Array, Malformed> {
         Ok(Value::Array(array)) => Ok(array),
         Ok(Value::Scalar(Input::Absent)) => Ok(Array::default()),
         Ok(Value::Scalar(_)) => Err(Malformed::NoObject),
-        Err(error) => Err(reading.exceeded.unwrap_or(Malformed::Json {
-            line: error.line(),
-            column: error.column(),
-        })),
+        Err(error) => Err(reading
+            .exceeded
+            .unwrap_or(Malformed::Json { line: error.line(), column: error.column() })),
     }
 }
 
@@ -73,9 +68,7 @@ impl Tree<'_> {
     /// Returns what reads the values within this one.
     fn inner<E: Error>(&mut self) -> Result<usize, E> {
         let exceeded = Malformed::TooDeep(self.reading.bounds.depth);
-        self.depth
-            .checked_sub(1)
-            .ok_or_else(|| self.reading.exceed(exceeded))
+        self.depth.checked_sub(1).ok_or_else(|| self.reading.exceed(exceeded))
     }
 }
 
@@ -175,16 +168,9 @@ mod tests {
         for json in ["null", "false", "[]", "{}", "0.0", "-0", "0e9"] {
             input(json, &Input::Absent);
         }
-        for json in [
-            "true",
-            "-1",
-            "1.5",
-            "12.0",
-            "1e3",
-            "[0]",
-            "{\"b\": null}",
-            "18446744073709551616",
-        ] {
+        for json in
+            ["true", "-1", "1.5", "12.0", "1e3", "[0]", "{\"b\": null}", "18446744073709551616"]
+        {
             input(json, &Input::Other);
         }
         input("0", &Input::Number(0));
@@ -200,14 +186,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        for json in [
-            &b"{"[..],
-            b"",
-            b"{}{}",
-            b"{\"a\":\"\xff\"}",
-            b"{\"a\":\"\\ud800\"}",
-            b"{'a':1}",
-        ] {
+        for json in
+            [&b"{"[..], b"", b"{}{}", b"{\"a\":\"\xff\"}", b"{\"a\":\"\\ud800\"}", b"{'a':1}"]
+        {
             let error = parse(json, BOUNDS);
             assert!(matches!(error, Err(Malformed::Json { .. })), "{error:?}");
         }

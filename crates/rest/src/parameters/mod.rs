@@ -5,11 +5,7 @@ mod form;
 mod json;
 mod multipart;
 
-use axum::http::HeaderMap;
-use bytes::Bytes;
-
-use crate::value::Array;
-
+pub(crate) use body::parse as parse_body;
 pub(crate) use form::{parse as parse_form, percent_decode};
 
 /// How much the parameters of one call may hold.
@@ -47,22 +43,14 @@ pub(crate) enum Malformed {
     ContentEncoding,
     #[error("the body did not arrive whole")]
     Incomplete,
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    #[error("a request of HTTP/1.1 must have one header `Host`")]
+    Host,
     #[error("the address and the headers are longer than {0} bytes")]
     HeadTooLong(usize),
     #[error("`cmd` must be a map or a list of commands")]
     Commands,
     #[error("a command must be a string such as `method?name=value`")]
     Command,
-}
-
-/// Reads the query string and the body; of a name in both, the body's value counts.
-pub(crate) async fn parse(
-    query: &str,
-    headers: &HeaderMap,
-    body: Bytes,
-    bounds: Bounds,
-) -> Result<Array, Malformed> {
-    let mut parameters = form::parse(query, "query string", bounds)?;
-    parameters.extend(body::parse(headers, body, bounds).await?);
-    Ok(parameters)
 }

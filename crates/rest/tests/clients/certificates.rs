@@ -18,9 +18,7 @@ impl Certificates {
     pub(crate) fn create(folder: &Path) -> Self {
         let mut params = CertificateParams::default();
         // A name of its own: a certificate whose issuer has its own name passes for self-signed.
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "a private authority");
+        params.distinguished_name.push(DnType::CommonName, "a private authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().unwrap();

@@ -147,9 +147,7 @@ fn nested(commands: &[Value]) -> String {
         return Value::Array(commands.iter().map(|command| command[1].clone()).collect())
             .to_string();
     }
-    let members = commands
-        .iter()
-        .map(|command| format!("{}:{}", command[0], command[1]));
+    let members = commands.iter().map(|command| format!("{}:{}", command[0], command[1]));
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
@@ -175,9 +173,7 @@ fn text(value: &Value) -> String {
 }
 
 fn refusal(error: &Value) -> Value {
-    let described = error["error_description"]
-        .as_str()
-        .is_some_and(|text| !text.is_empty());
+    let described = error["error_description"].as_str().is_some_and(|text| !text.is_empty());
     let mut saw = json!({"error": error["error"], "described": described});
     if let Some(argument) = error.get("argument") {
         saw["argument"] = argument.clone();
@@ -188,15 +184,10 @@ fn refusal(error: &Value) -> Value {
 /// A section of a batch's answer as a map, also where it is a list.
 fn by_id(section: &Value, show: impl Fn(&Value) -> Value) -> Value {
     match section {
-        Value::Array(list) => list
-            .iter()
-            .enumerate()
-            .map(|(id, value)| (id.to_string(), show(value)))
-            .collect(),
-        Value::Object(map) => map
-            .iter()
-            .map(|(id, value)| (id.clone(), show(value)))
-            .collect(),
+        Value::Array(list) => {
+            list.iter().enumerate().map(|(id, value)| (id.to_string(), show(value))).collect()
+        }
+        Value::Object(map) => map.iter().map(|(id, value)| (id.clone(), show(value))).collect(),
         other => panic!("a section of a batch is a map or a list, not {other}"),
     }
 }

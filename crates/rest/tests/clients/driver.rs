@@ -66,18 +66,9 @@ impl Process {
         let calls = child.stdin.take().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (tell, told) = channel();
-        thread::spawn(move || {
-            lines
-                .map_while(Result::ok)
-                .try_for_each(|line| tell.send(line))
-        });
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
         let lens = line(&told);
-        Self {
-            child,
-            calls,
-            told,
-            lens,
-        }
+        Self { child, calls, told, lens }
     }
 }
 

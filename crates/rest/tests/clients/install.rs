@@ -16,19 +16,12 @@ static INSTALLING: Mutex<()> = Mutex::new(());
 pub(crate) fn packages(kind: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rest-clients");
     let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-    let output = Command::new(clients().join("install"))
-        .arg(kind)
-        .arg(&folder)
-        .output()
-        .unwrap();
+    let output = Command::new(clients().join("install")).arg(kind).arg(&folder).output().unwrap();
     if output.status.success() {
         return Some(folder);
     }
     let why = String::from_utf8_lossy(&output.stderr);
-    let told = format!(
-        "the packages for `{kind}` cannot be installed: {}",
-        why.trim()
-    );
+    let told = format!("the packages for `{kind}` cannot be installed: {}", why.trim());
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{told}");
     eprintln!("skipped: {told}");
     None

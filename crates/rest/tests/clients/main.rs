@@ -30,11 +30,7 @@ struct Form {
 }
 
 const fn form(name: &'static str, scheme: Scheme) -> Form {
-    Form {
-        name,
-        scheme,
-        tls: false,
-    }
+    Form { name, scheme, tls: false }
 }
 
 impl Form {
@@ -56,9 +52,7 @@ fn curl() {
         form("query", Scheme::Token),
         form("bearer", Scheme::Token),
     ];
-    check("curl", &forms, |_, form, server| {
-        Box::new(Curl::new(form.name, server))
-    });
+    check("curl", &forms, |_, form, server| Box::new(Curl::new(form.name, server)));
 }
 
 #[test]
@@ -79,10 +73,7 @@ fn bitrix24_rest() {
 
 #[test]
 fn b24pysdk() {
-    let forms = [
-        form("sdk", Scheme::Webhook).over_tls(),
-        form("sdk", Scheme::Token).over_tls(),
-    ];
+    let forms = [form("sdk", Scheme::Webhook).over_tls(), form("sdk", Scheme::Token).over_tls()];
     check_python("run_b24pysdk.py", &forms);
 }
 
@@ -98,18 +89,13 @@ fn b24jssdk() {
 
 #[test]
 fn crest() {
-    let forms = [
-        form("post", Scheme::Webhook),
-        form("get", Scheme::Webhook),
-        form("post", Scheme::Token),
-    ];
+    let forms =
+        [form("post", Scheme::Webhook), form("get", Scheme::Webhook), form("post", Scheme::Token)];
     check_process("php", "run_crest.php", &forms, |_| "php".into());
 }
 
 fn check_python(script: &str, forms: &[Form]) {
-    check_process("python", script, forms, |packages| {
-        packages.join("venv/bin/python")
-    });
+    check_process("python", script, forms, |packages| packages.join("venv/bin/python"));
 }
 
 fn check_process(kind: &str, script: &str, forms: &[Form], interpreter: impl Fn(&Path) -> PathBuf) {

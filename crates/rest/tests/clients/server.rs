@@ -50,22 +50,13 @@ impl Server {
                 credentials.insert((scheme, caller.clone()), issued(&line()));
             }
         }
-        Self {
-            child,
-            address,
-            certificates,
-            credentials,
-        }
+        Self { child, address, certificates, credentials }
     }
 
     /// What a caller presents. One whom the server does not know presents a guess, or nothing if it is nobody.
     pub(crate) fn auth(&self, scheme: Scheme, caller: &str) -> Value {
         let known = self.credentials.get(&(scheme, caller.to_owned()));
-        let guess = if caller == "nobody" {
-            ""
-        } else {
-            "open-sesame"
-        };
+        let guess = if caller == "nobody" { "" } else { "open-sesame" };
         let (user, secret) = known.map_or((1, guess), |(user, secret)| (*user, secret));
         match scheme {
             Scheme::Webhook => json!({"user": user, "secret": secret}),

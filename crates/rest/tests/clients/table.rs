@@ -84,10 +84,7 @@ impl Table {
     pub(crate) fn cases(&self, scheme: Scheme, lens: &Lens) -> Vec<&Case> {
         let fits = |case: &&Case| {
             case.auth.is_none_or(|auth| auth == scheme)
-                && case
-                    .needs
-                    .as_ref()
-                    .is_none_or(|need| !lens.cannot.contains(need))
+                && case.needs.as_ref().is_none_or(|need| !lens.cannot.contains(need))
         };
         self.cases.iter().filter(fits).collect()
     }
@@ -98,9 +95,7 @@ impl Table {
 
     pub(crate) fn removals(&self, case: &Case) -> Vec<RemovalRecord> {
         let removes = case.removes.iter();
-        removes
-            .map(|removed| parse(merged(&self.record, removed)))
-            .collect()
+        removes.map(|removed| parse(merged(&self.record, removed))).collect()
     }
 }
 
@@ -131,11 +126,7 @@ impl Case {
     /// Verifies that a client showed what it shows of the expected answer.
     pub(crate) fn verify(&self, lens: &Lens, saw: &Value) -> Result<(), String> {
         let expected = self.expected(lens);
-        if fits(&expected, saw) {
-            Ok(())
-        } else {
-            Err(format!("saw {saw}, not {expected}"))
-        }
+        if fits(&expected, saw) { Ok(()) } else { Err(format!("saw {saw}, not {expected}")) }
     }
 
     fn expected(&self, lens: &Lens) -> Value {

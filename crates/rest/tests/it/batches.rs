@@ -1,12 +1,20 @@
 //! `batch`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
-use crate::support::{Answer, Wire, check_time, world};
+use crm_chat_conformance::faults::{Call, Fault, Faulty, Gate};
+use crm_chat_rest::Options;
+
+use crate::support::{Answer, DELETE, Wire, check_time, memory, world};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,11 +44,7 @@ fn without_times(answer: Answer) -> Json {
     assert_eq!(sections.remove("result_total"), Some(json!([])));
     assert_eq!(sections.remove("result_next"), Some(json!([])));
     let times = sections.remove("result_time").expect("a section");
-    assert_eq!(
-        keys(&times),
-        keys(&sections["result"]),
-        "each success has its time"
-    );
+    assert_eq!(keys(&times), keys(&sections["result"]), "each success has its time");
     for time in values(&times) {
         check_time(time);
     }
@@ -85,4 +89,61 @@ async fn beyond_50_commands_each_ends_in_an_error() {
 
     let halted = without_times(ask(&commands, &json!(true)).await);
     assert_eq!(keys(&halted["result_error"]), ["50"]);
+}
+
+/// Runs a batch over a store that does not answer the `n`-th port call; returns the port calls,
+/// too.
+async fn ask_stalled(commands: &Json, n: usize) -> (Answer, Vec<Call>) {
+    let store = Faulty::new(memory(&world()).await);
+    store.inject(n, Fault::StallBefore(Gate::default()));
+    let wire = Wire::over(store.clone(), Options::default()).await;
+    let request = Request::post(wire.secrets.fill("/rest/1/{secret}/batch"))
+        .header("Content-Type", "application/json")
+        .body(Body::from(json!({"cmd": commands}).to_string()));
+    let answer = wire.ask(request.expect("a request")).await;
+    (answer, store.calls())
+}
+
+#[tokio::test(start_paused = true)]
+async fn batch_whose_time_is_up_answers_what_was_done() {
+    let removal = format!("{DELETE}?CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID=");
+    let [first, second] = ["7", "12"].map(|user| format!("{removal}{user}"));
+    let (_, calls) = ask_stalled(&json!([first]), usize::MAX >> 1).await;
+    let begin_of_second = calls.len() + 1;
+
+    let began = Instant::now();
+    let commands = json!([first, second, "scope", "x"]);
+    let (answer, calls) = ask_stalled(&commands, begin_of_second).await;
+    let elapsed = began.elapsed();
+    assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let result = &answer.body["result"];
+    assert_eq!(result["result"], json!([8773]), "{answer:?}");
+    let errors = &result["result_error"];
+    assert_eq!(errors["1"]["error"], "INTERNAL_SERVER_ERROR", "{answer:?}");
+    for command in ["2", "3"] {
+        assert_eq!(errors[command]["error"], "OVERLOAD_LIMIT", "{answer:?}");
+    }
+    assert_eq!(calls.len(), begin_of_second, "no other command was begun");
+}
+
+#[tokio::test]
+async fn batch_yields_between_its_commands() {
+    let done = Arc::new(AtomicBool::new(false));
+    let turns = tokio::spawn({
+        let done = Arc::clone(&done);
+        async move {
+            let mut turns = 0;
+            while !done.load(Ordering::SeqCst) {
+                turns += 1;
+                tokio::task::yield_now().await;
+            }
+            turns
+        }
+    });
+    let answer = ask(&json!(vec!["x"; 50]).to_string(), &Json::Null).await;
+    done.store(true, Ordering::SeqCst);
+    assert_eq!(answer.status, 200);
+    let turns = turns.await.expect("a number of turns");
+    assert!(turns >= 50, "other tasks had {turns} turns");
 }

@@ -2,6 +2,7 @@
 
 mod laws;
 mod model;
+mod open_files;
 mod subjects;
 
 #[cfg(feature = "sqlite")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crm_chat_conformance::doubles::{Fault, Faulty, Gate};
+use crm_chat_conformance::faults::{Fault, Faulty, Gate};
 use crm_chat_domain::{Store, StoreError, StoreErrorKind};
 use crm_chat_memory::Memory;
 use crm_chat_rest::Options;
@@ -55,16 +55,8 @@ async fn a_failure_of_any_port_call_is_told_by_its_kind_and_its_cause_to_the_log
             assert_eq!(answer.status, status, "{context}");
             assert_eq!(answer.body["error"].as_str(), code, "{context}");
             assert!(!answer.body.to_string().contains("fault"), "{context}");
-            assert_eq!(
-                log.text().contains("injected fault"),
-                code.is_some(),
-                "{context}"
-            );
-            assert_eq!(
-                store.inner().dump().await == before,
-                code.is_some(),
-                "{context}"
-            );
+            assert_eq!(log.text().contains("injected fault"), code.is_some(), "{context}");
+            assert_eq!(store.inner().dump().await == before, code.is_some(), "{context}");
         }
     }
 }
@@ -76,10 +68,7 @@ async fn a_conflict_that_does_not_end_is_an_overload() {
         store.inject(call, Fault::Before(StoreErrorKind::Conflict));
     }
     let answer = remove(&wire).await;
-    assert_eq!(
-        (answer.status, answer.body["error"].as_str()),
-        (503, Some("OVERLOAD_LIMIT"))
-    );
+    assert_eq!((answer.status, answer.body["error"].as_str()), (503, Some("OVERLOAD_LIMIT")));
 }
 
 #[tokio::test]
@@ -92,15 +81,9 @@ async fn a_failure_within_a_batch_is_told_by_its_kind() {
         // The first three ask whether the caller is active.
         store.inject(4, Fault::Before(kind));
         let command = format!("{DELETE}%3FCRM_ENTITY_TYPE=deal%26CRM_ENTITY=288%26USER_ID=7");
-        let answer = wire
-            .get(&format!(
-                "/rest/1/{{secret}}/batch?cmd[]={command}&cmd[]={command}"
-            ))
-            .await;
-        assert_eq!(
-            answer.body["result"]["result_error"][0]["error"], code,
-            "{answer:?}"
-        );
+        let answer =
+            wire.get(&format!("/rest/1/{{secret}}/batch?cmd[]={command}&cmd[]={command}")).await;
+        assert_eq!(answer.body["result"]["result_error"][0]["error"], code, "{answer:?}");
         assert_eq!(answer.body["result"]["result"]["1"], 8773, "{answer:?}");
     }
 }
@@ -135,11 +118,7 @@ async fn calls_beyond_the_limit_are_shed_at_once() {
         async move { remove(&wire).await }
     });
     gate.reached().await;
-    assert_eq!(
-        wire.get("/rest/1/{secret}/scope").await.status,
-        200,
-        "there is a second place"
-    );
+    assert_eq!(wire.get("/rest/1/{secret}/scope").await.status, 200, "there is a second place");
 
     let second = Gate::default();
     store.inject(1, Fault::StallBefore(second.clone()));
@@ -149,20 +128,13 @@ async fn calls_beyond_the_limit_are_shed_at_once() {
     });
     second.reached().await;
     let shed = wire.get("/rest/1/{secret}/scope").await;
-    assert_eq!(
-        (shed.status, shed.body["error"].as_str()),
-        (503, Some("OVERLOAD_LIMIT"))
-    );
+    assert_eq!((shed.status, shed.body["error"].as_str()), (503, Some("OVERLOAD_LIMIT")));
 
     gate.open();
     second.open();
     assert_eq!(stalled.await.expect("an answer").status, 200);
     assert_eq!(also_stalled.await.expect("an answer").status, 200);
-    assert_eq!(
-        wire.get("/rest/1/{secret}/scope").await.status,
-        200,
-        "the places are free again"
-    );
+    assert_eq!(wire.get("/rest/1/{secret}/scope").await.status, 200, "the places are free again");
 }
 
 #[tokio::test]
@@ -198,14 +170,8 @@ async fn a_call_whose_caller_leaves_is_told_of_and_leaves_nothing_behind() {
     let left = tokio::time::timeout(Duration::from_secs(1), remove(&wire)).await;
     assert!(left.is_err());
     let text = log.text();
-    let line = text
-        .lines()
-        .find(|line| line.contains("called"))
-        .expect("a line");
-    assert!(
-        line.contains("actor=1") && line.contains("code=\"ABANDONED\""),
-        "{line}"
-    );
+    let line = text.lines().find(|line| line.contains("called")).expect("a line");
+    assert!(line.contains("actor=1") && line.contains("code=\"ABANDONED\""), "{line}");
     assert_eq!(remove(&wire).await.status, 200);
 }
 
@@ -240,9 +206,6 @@ async fn a_body_that_does_not_arrive_is_not_waited_for() {
     let request = axum::http::Request::post(wire.secrets.fill("/rest/1/{secret}/scope")).body(body);
     let began = tokio::time::Instant::now();
     let answer = wire.ask(request.expect("a request")).await;
-    assert_eq!(
-        (answer.status, answer.body["error"].as_str()),
-        (400, Some("INVALID_REQUEST"))
-    );
+    assert_eq!((answer.status, answer.body["error"].as_str()), (400, Some("INVALID_REQUEST")));
     assert!(began.elapsed() <= Duration::from_secs(31));
 }

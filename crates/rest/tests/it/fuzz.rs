@@ -38,10 +38,7 @@ const DOCUMENTED: [(u16, &str); 20] = [
     (404, "BITRIX_REST_V3_EXCEPTION_METHODNOTFOUNDEXCEPTION"),
 ];
 
-const OF_COMMANDS: [&str; 2] = [
-    "ERROR_BATCH_LENGTH_EXCEEDED",
-    "ERROR_BATCH_METHOD_NOT_ALLOWED",
-];
+const OF_COMMANDS: [&str; 2] = ["ERROR_BATCH_LENGTH_EXCEEDED", "ERROR_BATCH_METHOD_NOT_ALLOWED"];
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 static WIRE: LazyLock<Wire> = LazyLock::new(|| {
@@ -134,20 +131,14 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn removal() -> impl Strategy<Value = String> {
-    vec(
-        (
-            select(vec!["CRM_ENTITY_TYPE", "CRM_ENTITY", "USER_ID", "CHAT_ID"]),
-            word(),
-        ),
-        0..6,
-    )
-    .prop_map(|pairs| {
-        pairs
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect::<Vec<_>>()
-            .join("&")
-    })
+    vec((select(vec!["CRM_ENTITY_TYPE", "CRM_ENTITY", "USER_ID", "CHAT_ID"]), word()), 0..6)
+        .prop_map(|pairs| {
+            pairs
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join("&")
+        })
 }
 
 fn json_text() -> impl Strategy<Value = String> {
@@ -164,21 +155,17 @@ fn json_text() -> impl Strategy<Value = String> {
             vec((word(), inner), 0..4).prop_map(|map| Json::Object(map.into_iter().collect())),
         ]
     });
-    (
-        tree,
-        any::<prop::sample::Index>(),
-        prop::bool::weighted(0.1),
-    )
-        .prop_map(|(tree, index, cut)| {
+    (tree, any::<prop::sample::Index>(), prop::bool::weighted(0.1)).prop_map(
+        |(tree, index, cut)| {
             let mut text = tree.to_string();
             if cut {
-                let end = (0..=index.index(text.len()))
-                    .rev()
-                    .find(|end| text.is_char_boundary(*end));
+                let end =
+                    (0..=index.index(text.len())).rev().find(|end| text.is_char_boundary(*end));
                 text.truncate(end.unwrap_or_default());
             }
             text
-        })
+        },
+    )
 }
 
 fn commands() -> impl Strategy<Value = String> {
@@ -235,18 +222,9 @@ fn path() -> impl Strategy<Value = String> {
 
 fn raw() -> impl Strategy<Value = Raw> {
     let header = prop_oneof![
+        (Just("authorization"), word().prop_map(|token| format!("Bearer {token}").into_bytes())),
         (
-            Just("authorization"),
-            word().prop_map(|token| format!("Bearer {token}").into_bytes())
-        ),
-        (
-            select(vec![
-                "authorization",
-                "content-encoding",
-                "content-length",
-                "expect",
-                "x"
-            ]),
+            select(vec!["authorization", "content-encoding", "content-length", "expect", "x"]),
             vec(any::<u8>(), 0..20)
         ),
     ];
@@ -254,12 +232,7 @@ fn raw() -> impl Strategy<Value = Raw> {
     (verb, path(), vec(header, 0..3), body()).prop_map(
         |(verb, path, mut headers, (content_type, body))| {
             headers.push(("content-type", content_type.as_bytes().to_vec()));
-            Raw {
-                verb,
-                path,
-                headers,
-                body,
-            }
+            Raw { verb, path, headers, body }
         },
     )
 }
@@ -273,13 +246,7 @@ fn request(raw: &Raw) -> Option<Request<Body>> {
         .secrets
         .fill(&raw.path)
         .bytes()
-        .map(|byte| {
-            if keep(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
+        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect();
     let mut request = Request::builder().method(raw.verb).uri(path);
     for (name, value) in &raw.headers {
@@ -295,10 +262,7 @@ fn request(raw: &Raw) -> Option<Request<Body>> {
 fn check(answer: Answer) -> Result<(), TestCaseError> {
     let Answer { status, body } = &answer;
     if *status == 200 {
-        prop_assert!(
-            body["error"].is_null() && !body["result"].is_null(),
-            "{body}"
-        );
+        prop_assert!(body["error"].is_null() && !body["result"].is_null(), "{body}");
         for error in errors(&body["result"]["result_error"]) {
             check_error(error, |code| {
                 OF_COMMANDS.contains(&code) || DOCUMENTED.iter().any(|(_, known)| *known == code)
@@ -327,18 +291,11 @@ fn check_error(error: &Json, documented: impl Fn(&str) -> bool) -> Result<(), Te
     let code = error["error"].as_str().unwrap_or_default();
     prop_assert!(documented(code), "{error}");
     prop_assert!(
-        error["error_description"]
-            .as_str()
-            .is_some_and(|text| !text.is_empty()),
+        error["error_description"].as_str().is_some_and(|text| !text.is_empty()),
         "{error}"
     );
     prop_assert!(error["result"].is_null(), "{error}");
-    prop_assert_eq!(
-        error["argument"].is_string(),
-        code == "ERROR_ARGUMENT",
-        "{}",
-        error
-    );
+    prop_assert_eq!(error["argument"].is_string(), code == "ERROR_ARGUMENT", "{}", error);
     Ok(())
 }
 

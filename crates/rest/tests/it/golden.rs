@@ -32,22 +32,12 @@ const ENCODINGS: [(&str, Encoding); 7] = [
     ("query", |map| ("", form(&pairs(map)), String::new())),
     ("form", |map| (FORM, String::new(), form(&pairs(map)))),
     ("form with brackets encoded", |map| {
-        (
-            FORM,
-            String::new(),
-            form(&pairs(map)).replace('[', "%5b").replace(']', "%5D"),
-        )
+        (FORM, String::new(), form(&pairs(map)).replace('[', "%5b").replace(']', "%5D"))
     }),
     ("multipart", |map| {
-        (
-            "multipart/form-data; boundary=\"the end\"",
-            String::new(),
-            multipart(&pairs(map)),
-        )
+        ("multipart/form-data; boundary=\"the end\"", String::new(), multipart(&pairs(map)))
     }),
-    ("JSON", |map| {
-        ("application/json", String::new(), json!(map).to_string())
-    }),
+    ("JSON", |map| ("application/json", String::new(), json!(map).to_string())),
     ("JSON of strings", |map| {
         let strings = map.iter().map(|(name, value)| match value {
             Json::Number(number) => (name.clone(), json!(number.to_string())),
@@ -62,9 +52,7 @@ const ENCODINGS: [(&str, Encoding); 7] = [
     ("half in the query, wrong there what the body says", |map| {
         let pairs = pairs(map);
         let (body, query) = pairs.split_at(pairs.len() / 2);
-        let wrong = body
-            .iter()
-            .map(|(name, _)| (name.clone(), "wrong".to_owned()));
+        let wrong = body.iter().map(|(name, _)| (name.clone(), "wrong".to_owned()));
         let query: Vec<_> = wrong.chain(query.iter().cloned()).collect();
         (FORM, form(&query), form(body))
     }),
@@ -77,10 +65,7 @@ fn pairs(map: &Map<String, Json>) -> Vec<(String, String)> {
         match value {
             Json::String(text) => pairs.push((name.clone(), text.clone())),
             Json::Array(list) => {
-                pairs.extend(
-                    list.iter()
-                        .map(|value| (format!("{name}[]"), value.to_string())),
-                );
+                pairs.extend(list.iter().map(|value| (format!("{name}[]"), value.to_string())));
             }
             other => pairs.push((name.clone(), other.to_string())),
         }
@@ -90,9 +75,7 @@ fn pairs(map: &Map<String, Json>) -> Vec<(String, String)> {
 
 fn form(pairs: &Parameters) -> String {
     let encode = |text: &str| text.replace(' ', "+").replace('\n', "%0A");
-    let pairs = pairs
-        .iter()
-        .map(|(name, value)| format!("{name}={}", encode(value)));
+    let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", encode(value)));
     pairs.collect::<Vec<_>>().join("&")
 }
 
@@ -111,12 +94,8 @@ async fn every_encoding_of_every_removal_gets_the_golden_answer() {
         serde_json::from_str(include_str!("golden/removals.json")).expect("golden removals");
     for removal in removals {
         for (encoding, encode) in ENCODINGS {
-            for way in [
-                "webhook",
-                "token in the query",
-                "token in the body",
-                "token in the header",
-            ] {
+            for way in ["webhook", "token in the query", "token in the body", "token in the header"]
+            {
                 let answer = ask(&removal, encode, way).await;
                 let context = format!("{} as {encoding} by {way}: {:?}", removal.name, answer);
                 assert_eq!(answer.status, removal.status, "{context}");
@@ -149,9 +128,7 @@ async fn ask(removal: &Removal, encode: Encoding, way: &str) -> crate::support::
     } else {
         Request::post(format!("{path}?{auth}{query}")).header("Content-Type", content_type)
     };
-    let request = request
-        .header("Authorization", header)
-        .body(Body::from(body));
+    let request = request.header("Authorization", header).body(Body::from(body));
     wire.ask(request.expect("a request")).await
 }
 

@@ -1,12 +1,20 @@
 //! What the server and its credentials must do.
 
+mod activity;
 mod batches;
+mod connections;
 mod credentials;
 mod failing;
 mod fuzz;
 mod golden;
+mod headers;
 mod log;
 mod openapi;
+mod readiness;
+mod reading;
 mod secrecy;
 mod server;
+mod sockets;
+mod stopping;
 mod support;
+mod telemetry;

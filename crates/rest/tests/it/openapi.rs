@@ -13,10 +13,7 @@ use crate::support::{Answer, DELETE, Wire, world};
 fn schema(description: &Json, path: &str, verb: &str, status: u16) -> Json {
     let responses = &description["paths"][path][verb]["responses"];
     let mut schema = responses[status.to_string()]["content"]["application/json"]["schema"].clone();
-    assert!(
-        schema.is_object(),
-        "{status} of {verb} {path} is not described"
-    );
+    assert!(schema.is_object(), "{status} of {verb} {path} is not described");
     // References lead to the components from the root.
     schema["components"] = description["components"].clone();
     schema
@@ -26,10 +23,8 @@ fn schema(description: &Json, path: &str, verb: &str, status: u16) -> Json {
 fn check(description: &Json, path: &str, verb: &str, answer: &Answer) {
     let schema = schema(description, path, verb, answer.status);
     let validator = jsonschema::draft202012::new(&schema).expect("a schema");
-    let errors: Vec<_> = validator
-        .iter_errors(&answer.body)
-        .map(|error| error.to_string())
-        .collect();
+    let errors: Vec<_> =
+        validator.iter_errors(&answer.body).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:#?}\n{path}: {answer:?}");
 }
 
@@ -58,15 +53,11 @@ async fn real_answers_are_as_described() {
         ("app.info", ""),
     ] {
         let webhook = "/rest/{user}/{secret}/";
-        let answer = wire
-            .get(&format!("/rest/1/{{secret}}/{method}?{query}"))
-            .await;
+        let answer = wire.get(&format!("/rest/1/{{secret}}/{method}?{query}")).await;
         check(&description, &format!("{webhook}{method}"), "get", &answer);
         let wrong = wire.get(&format!("/rest/1/wrong/{method}?{query}")).await;
         check(&description, &format!("{webhook}{method}"), "get", &wrong);
-        let answer = wire
-            .get(&format!("/rest/{method}?auth={{token}}&{query}"))
-            .await;
+        let answer = wire.get(&format!("/rest/{method}?auth={{token}}&{query}")).await;
         check(&description, &format!("/rest/{method}"), "get", &answer);
 
         let request = Request::post(format!("/rest/{method}")).body(Body::from(query.to_owned()));
@@ -81,11 +72,7 @@ async fn every_method_served_is_described_and_no_other() {
     let description = wire.get("/openapi.json").await.body;
     assert_eq!(description["openapi"], "3.1.0");
     let served = wire.get("/rest/1/{secret}/methods").await.body["result"].take();
-    let served = served
-        .as_array()
-        .expect("a list")
-        .iter()
-        .filter_map(Json::as_str);
+    let served = served.as_array().expect("a list").iter().filter_map(Json::as_str);
     let expected: BTreeSet<_> = served
         .flat_map(|method| {
             ["/rest/{user}/{secret}/", "/rest/"].map(|path| format!("{path}{method}"))
@@ -94,17 +81,9 @@ async fn every_method_served_is_described_and_no_other() {
     let paths = description["paths"].as_object().expect("a map");
     assert_eq!(paths.keys().cloned().collect::<BTreeSet<_>>(), expected);
 
-    let operations = paths
-        .values()
-        .flat_map(|path| [&path["get"], &path["post"]]);
-    let ids: Vec<_> = operations
-        .map(|operation| operation["operationId"].to_string())
-        .collect();
-    assert_eq!(
-        ids.iter().collect::<BTreeSet<_>>().len(),
-        ids.len(),
-        "operations' ids differ"
-    );
+    let operations = paths.values().flat_map(|path| [&path["get"], &path["post"]]);
+    let ids: Vec<_> = operations.map(|operation| operation["operationId"].to_string()).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "operations' ids differ");
 }
 
 #[tokio::test]
@@ -118,20 +97,11 @@ async fn the_description_is_strict() {
         (200, json!({"result": "8773", "time": time})),
         (200, json!({"result": 1})),
         (200, json!({"result": 1, "time": time, "error": "X"})),
-        (
-            400,
-            json!({"error": "ACCESS_DENIED", "error_description": "x"}),
-        ),
+        (400, json!({"error": "ACCESS_DENIED", "error_description": "x"})),
         (400, json!({"error": "WRONG_REQUEST"})),
-        (
-            500,
-            json!({"error": "OVERLOAD_LIMIT", "error_description": "x"}),
-        ),
+        (500, json!({"error": "OVERLOAD_LIMIT", "error_description": "x"})),
     ] {
         let schema = schema(&description, &path, "get", status);
-        assert!(
-            !jsonschema::draft202012::is_valid(&schema, &body),
-            "{status} {body}"
-        );
+        assert!(!jsonschema::draft202012::is_valid(&schema, &body), "{status} {body}");
     }
 }

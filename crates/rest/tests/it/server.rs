@@ -1,134 +1,32 @@
 //! The server on real sockets.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use crm_chat_conformance::doubles::{Fault, Faulty, Gate};
-use crm_chat_domain::{Snapshot, Store};
-use crm_chat_memory::Memory;
-use crm_chat_rest::{MemoryCredentials, Options, Server, Tls};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use serde_json::{Value as Json, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use crm_chat_conformance::faults::{Fault, Faulty, Gate};
+use crm_chat_domain::Snapshot;
+use crm_chat_rest::{Options, Tls};
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::task::JoinSet;
 
-use crate::support::{DELETE, Secrets, Wire, memory, world};
-
-/// A server that runs until it is told to stop.
-struct Running {
-    address: SocketAddr,
-    secrets: Secrets,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<()>,
-}
-
-impl Running {
-    async fn over(store: impl Store + 'static, options: Options, tls: Option<Tls>) -> Self {
-        let credentials = MemoryCredentials::new().expect("there is randomness");
-        let secrets = Secrets::issue(&credentials).await;
-        let server = Server::bind("127.0.0.1:0", store, credentials, options).await;
-        let mut server = server.expect("a free port");
-        if let Some(tls) = tls {
-            server = server.with_tls(tls);
-        }
-        let address = server.local_addr().expect("an address");
-        let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(server.run(async {
-            let _ = stopped.await;
-        }));
-        Self {
-            address,
-            secrets,
-            stop,
-            ended,
-        }
-    }
-
-    async fn connect(&self) -> Client<TcpStream> {
-        Client::connect(self.address)
-            .await
-            .expect("the server accepts")
-    }
-}
-
-/// Fails a test that would hang.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    let ended = tokio::time::timeout(Duration::from_mins(1), future).await;
-    ended.expect("it ends in bounded time")
-}
-
-/// One connection.
-struct Client<S>(BufStream<S>);
-
-impl Client<TcpStream> {
-    async fn connect(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self(BufStream::new(TcpStream::connect(address).await?)))
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    async fn send(&mut self, path: &str, headers: &str, body: &[u8]) -> io::Result<()> {
-        let length = body.len();
-        let head =
-            format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n");
-        self.0.write_all(head.as_bytes()).await?;
-        self.0.write_all(body).await?;
-        self.0.flush().await
-    }
-
-    /// Reads an answer; an error if the connection ends before it.
-    async fn receive(&mut self) -> io::Result<(u16, Json)> {
-        let mut line = String::new();
-        self.0.read_line(&mut line).await?;
-        let status = line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        let status = status.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let mut length = 0;
-        loop {
-            line.clear();
-            self.0.read_line(&mut line).await?;
-            match line.trim_end().split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().expect("a length"),
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).await?;
-        Ok((status, serde_json::from_slice(&body).unwrap_or(Json::Null)))
-    }
-
-    async fn ask(&mut self, path: &str) -> io::Result<(u16, Json)> {
-        self.send(path, "", b"").await?;
-        self.receive().await
-    }
-}
+use crate::sockets::{Client, Running, soon, write_pair};
+use crate::support::{DELETE, Wire, memory, world};
 
 /// A chat with many members, so that many can be removed.
 fn crowd() -> Snapshot {
     let mut world = world();
     for id in 1000..6000 {
         let member = id.try_into().expect("an id");
-        world.users.push(crm_chat_domain::User {
+        world.users.push(crm_chat_domain::snapshot::User {
             id: member,
             active: true,
-            kind: crm_chat_domain::UserKind::Human,
+            kind: crm_chat_domain::snapshot::UserKind::Human,
         });
         world.chats[1].members.push(member);
     }
@@ -144,11 +42,7 @@ async fn remove_until_stopped(address: SocketAddr, path: String, next: Arc<Atomi
             match client.ask(&format!("{path}{user}")).await {
                 Ok((200, _)) => removed.push(user),
                 Ok((status, body)) => {
-                    assert_eq!(
-                        (status, &body["error"]),
-                        (503, &json!("OVERLOAD_LIMIT")),
-                        "{body}"
-                    );
+                    assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")), "{body}");
                     break;
                 }
                 Err(_) => break,
@@ -167,11 +61,7 @@ async fn a_stop_under_load_loses_no_answer_and_no_request_hangs() {
     let path = server.secrets.fill(&path);
     let mut clients = JoinSet::new();
     for _ in 0..16 {
-        clients.spawn(remove_until_stopped(
-            server.address,
-            path.clone(),
-            Arc::clone(&next),
-        ));
+        clients.spawn(remove_until_stopped(server.address, path.clone(), Arc::clone(&next)));
     }
     while next.load(Ordering::SeqCst) < 1200 {
         tokio::task::yield_now().await;
@@ -206,32 +96,18 @@ async fn a_stop_answers_what_was_accepted_and_turns_the_rest_away() {
     while soon(kept.ask("/readyz")).await.expect("an answer").0 != 503 {
         tokio::task::yield_now().await;
     }
-    let (status, body) = soon(kept.ask(&path))
-        .await
-        .expect("an answer on a connection kept");
+    let (status, body) = soon(kept.ask(&path)).await.expect("an answer on a connection kept");
     assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")));
-    assert_eq!(
-        body["error_description"],
-        "the server is stopping: repeat later"
-    );
-    let mut late = Client::connect(server.address)
-        .await
-        .expect("the server still accepts");
-    let (status, body) = soon(late.ask(&path))
-        .await
-        .expect("an answer on a new connection");
+    assert_eq!(body["error_description"], "the server is stopping: repeat later");
+    let mut late = Client::connect(server.address).await.expect("the server still accepts");
+    let (status, body) = soon(late.ask(&path)).await.expect("an answer on a new connection");
     assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")));
 
     gate.open();
-    let (status, body) = soon(slow.receive())
-        .await
-        .expect("the answer to what was accepted");
+    let (status, body) = soon(slow.receive()).await.expect("the answer to what was accepted");
     assert_eq!((status, &body["result"]), (200, &json!(["imopenlines"])));
     soon(server.ended).await.expect("the server does not panic");
-    assert!(
-        Client::connect(server.address).await.is_err(),
-        "nobody listens any more"
-    );
+    assert!(Client::connect(server.address).await.is_err(), "nobody listens any more");
 }
 
 #[tokio::test]
@@ -248,9 +124,7 @@ async fn a_stop_cuts_off_what_does_not_end() {
     soon(gate.reached()).await;
     server.stop.send(()).expect("the server runs");
     soon(server.ended).await.expect("the server does not panic");
-    soon(stuck.receive())
-        .await
-        .expect_err("the connection is cut");
+    soon(stuck.receive()).await.expect_err("the connection is cut");
 }
 
 #[tokio::test]
@@ -258,10 +132,7 @@ async fn a_long_body_is_answered_though_the_client_sends_all_of_it_first() {
     let server = Running::over(memory(&world()).await, Options::default(), None).await;
     let path = server.secrets.fill("/rest/1/{secret}/scope");
     let mut client = server.connect().await;
-    client
-        .send(&path, "", &vec![b'x'; 6 << 20])
-        .await
-        .expect("it is sent");
+    client.send(&path, "", &vec![b'x'; 6 << 20]).await.expect("it is sent");
     let (status, body) = soon(client.receive()).await.expect("an answer");
     assert_eq!((status, &body["error"]), (413, &json!("INVALID_REQUEST")));
 }
@@ -274,10 +145,7 @@ async fn a_head_that_never_ends_is_bounded_in_size_and_time() {
 
     let mut client = server.connect().await;
     let long = format!("x: {}\r\n", "x".repeat(20_000));
-    client
-        .send("/rest/scope", &long, b"")
-        .await
-        .expect("it is sent");
+    client.send("/rest/scope", &long, b"").await.expect("it is sent");
     let (status, body) = soon(client.receive()).await.expect("an answer");
     assert_eq!((status, &body["error"]), (400, &json!("INVALID_REQUEST")));
 
@@ -291,43 +159,6 @@ async fn a_head_that_never_ends_is_bounded_in_size_and_time() {
     };
     let sent: io::Result<()> = soon(sending).await;
     sent.expect_err("the server stops reading");
-
-    let mut silent = server.connect().await;
-    silent
-        .0
-        .write_all(b"GET / HTTP/1.1\r\n")
-        .await
-        .expect("it is sent");
-    silent.0.flush().await.expect("it is sent");
-    soon(silent.receive())
-        .await
-        .expect_err("the server gives up");
-}
-
-#[tokio::test]
-async fn connections_beyond_the_limit_wait_their_turn() {
-    let mut options = Options::default();
-    options.max_connections = 1;
-    let server = Running::over(memory(&world()).await, options, None).await;
-    let mut first = server.connect().await;
-    assert_eq!(first.ask("/healthz").await.expect("an answer").0, 200);
-    let mut second = server.connect().await;
-    second.send("/healthz", "", b"").await.expect("it is sent");
-    assert_eq!(first.ask("/healthz").await.expect("an answer").0, 200);
-    drop(first);
-    assert_eq!(soon(second.receive()).await.expect("an answer").0, 200);
-}
-
-fn write_pair(folder: &Path, name: &str) -> Vec<CertificateDer<'static>> {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let path = |end: &str| folder.join(format!("{name}.{end}"));
-    std::fs::write(path("crt"), cert.pem()).expect("it is written");
-    std::fs::write(path("key"), signing_key.serialize_pem()).expect("it is written");
-    CertificateDer::pem_file_iter(path("crt"))
-        .expect("it is read")
-        .map(|cert| cert.expect("it is PEM"))
-        .collect()
 }
 
 #[tokio::test]
@@ -338,29 +169,8 @@ async fn tls_is_spoken_with_a_certificate_from_files() {
     let tls = Tls::from_files(file("server.crt"), file("server.key")).expect("a pair");
     let server = Running::over(memory(&world()).await, Options::default(), Some(tls)).await;
 
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(server.address)
-        .await
-        .expect("the server accepts");
-    let name = "localhost".try_into().expect("a name");
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .expect("a handshake");
-    let mut client = Client(BufStream::new(stream));
+    let mut client = Client::connect_tls(server.address, certificates).await.expect("a handshake");
     let path = server.secrets.fill("/rest/1/{secret}/scope");
-    assert_eq!(soon(client.ask(&path)).await.expect("an answer").0, 200);
-
-    // Who speaks no TLS harms nobody else.
-    soon(server.connect().await.ask(&path))
-        .await
-        .expect_err("no answer");
     assert_eq!(soon(client.ask(&path)).await.expect("an answer").0, 200);
 }
 
@@ -376,11 +186,7 @@ fn files_without_a_certificate_or_key_are_named() {
         ("one.crt", "none.key", "none.key"),
         ("one.key", "one.key", "cannot read certificates from"),
         ("one.crt", "one.crt", "cannot read a private key from"),
-        (
-            "one.crt",
-            "other.key",
-            "cannot use the certificate with the key",
-        ),
+        ("one.crt", "other.key", "cannot use the certificate with the key"),
     ] {
         let error = Tls::from_files(file(certificate), file(key)).expect_err("no pair");
         assert!(error.to_string().contains(expected), "{error}");
@@ -394,14 +200,8 @@ async fn a_router_serves_under_a_path_of_another_service() {
         .route("/own", get(async || "own"))
         .nest("/crm", inner.router)
         .fallback(async || "another service");
-    let outer = Wire {
-        router,
-        secrets: inner.secrets,
-    };
-    for path in [
-        "/crm/rest/1/{secret}/scope",
-        "/crm//rest//1/{secret}/scope.json/",
-    ] {
+    let outer = Wire { router, secrets: inner.secrets };
+    for path in ["/crm/rest/1/{secret}/scope", "/crm//rest//1/{secret}/scope.json/"] {
         let request =
             axum::http::Request::get(outer.secrets.fill(path)).body(axum::body::Body::empty());
         let answer = outer.ask(request.expect("a request")).await;
@@ -411,27 +211,5 @@ async fn a_router_serves_under_a_path_of_another_service() {
             "{path}"
         );
     }
-    assert_eq!(
-        outer.get("/crm/nope").await.body["error"],
-        "ERROR_METHOD_NOT_FOUND"
-    );
-}
-
-#[tokio::test]
-async fn readiness_asks_the_store_and_liveness_does_not() {
-    let store: Faulty<Memory> = Faulty::new(memory(&world()).await);
-    let server = Running::over(store.clone(), Options::default(), None).await;
-    let mut client = server.connect().await;
-    for (path, calls) in [("/healthz", 0), ("/readyz", 3)] {
-        assert_eq!(client.ask(path).await.expect("an answer").0, 200);
-        assert_eq!(store.calls().len(), calls, "{path}");
-    }
-    store.inject(
-        1,
-        Fault::Before(crm_chat_domain::StoreErrorKind::Unavailable),
-    );
-    assert_eq!(client.ask("/readyz").await.expect("an answer").0, 503);
-    assert_eq!(client.ask("/healthz").await.expect("an answer").0, 200);
-    store.inject(1, Fault::StallBefore(Gate::default()));
-    assert_eq!(soon(client.ask("/readyz")).await.expect("an answer").0, 503);
+    assert_eq!(outer.get("/crm/nope").await.body["error"], "ERROR_METHOD_NOT_FOUND");
 }

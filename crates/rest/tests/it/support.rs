@@ -45,9 +45,7 @@ impl Secrets {
             issued.expect("a webhook").secret.expose().to_owned()
         };
         let token = async |lifetime| {
-            let issued = credentials
-                .add_token(user(1), scopes.clone(), lifetime)
-                .await;
+            let issued = credentials.add_token(user(1), scopes.clone(), lifetime).await;
             issued.expect("a token").secret.expose().to_owned()
         };
         Self(vec![
@@ -96,9 +94,31 @@ impl Wire {
         Self::over(memory(world).await, Options::default()).await
     }
 
-    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
         let response = self.router.clone().oneshot(request).await;
-        Answer::read(response.unwrap_or_else(|never| match never {})).await
+        response.unwrap_or_else(|never| match never {})
+    }
+
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
+        Answer::read(self.respond(request).await).await
+    }
+
+    /// Returns the status and the text of a probe, or of figures.
+    pub(crate) async fn probe(&self, path: &str) -> (u16, String) {
+        let request = Request::get(path).body(Body::empty());
+        let response = self.respond(request.expect("a request")).await;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a body");
+        let text = String::from_utf8(body.to_bytes().into()).expect("text");
+        (status, text)
+    }
+
+    /// Returns the value of a figure of `/metrics`, its labels among its name; 0 if it is not shown.
+    pub(crate) async fn figure(&self, name: &str) -> u64 {
+        let (_, figures) = self.probe("/metrics").await;
+        let mut lines = figures.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
     }
 
     /// Asks by `VERB PATH`, whose placeholders are filled.
@@ -125,17 +145,9 @@ impl Answer {
     pub(crate) async fn read(response: Response) -> Self {
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let json = "application/json; charset=utf-8";
-        assert_eq!(
-            content_type.and_then(|value| value.to_str().ok()),
-            Some(json)
-        );
+        assert_eq!(content_type.and_then(|value| value.to_str().ok()), Some(json));
         let status = response.status().as_u16();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
         let body = serde_json::from_slice(&body).expect("a body of JSON");
         Self { status, body }
     }
@@ -154,18 +166,11 @@ impl Answer {
 /// Checks an object `time`.
 #[track_caller]
 pub(crate) fn check_time(time: &Json) {
-    let number = |name: &str| {
-        time[name]
-            .as_f64()
-            .unwrap_or_else(|| panic!("{name} in {time}"))
-    };
+    let number = |name: &str| time[name].as_f64().unwrap_or_else(|| panic!("{name} in {time}"));
     let [start, finish] = ["start", "finish"].map(number);
     assert!(start > 1.7e9 && finish >= start, "{time}");
     let [duration, processing, operating] = ["duration", "processing", "operating"].map(number);
-    assert!(
-        duration >= processing && processing >= 0.0 && duration < 60.0,
-        "{time}"
-    );
+    assert!(duration >= processing && processing >= 0.0 && duration < 60.0, "{time}");
     assert!((0.0..60.0).contains(&operating), "{time}");
     assert!((finish - start - duration).abs() < 1e-5, "{time}");
     let reset = time["operating_reset_at"].as_u64().expect("a whole number");
@@ -175,14 +180,7 @@ pub(crate) fn check_time(time: &Json) {
         let date: crm_chat_domain::Timestamp = date.parse().expect("a date");
         let since = seconds - f64::from(u32::try_from(date.seconds()).expect("a time"));
         assert!((-1e-5..1.00001).contains(&since), "{time}");
-        assert!(
-            date.seconds() <= i64::try_from(reset).expect("a time"),
-            "{time}"
-        );
+        assert!(date.seconds() <= i64::try_from(reset).expect("a time"), "{time}");
     }
-    assert_eq!(
-        time.as_object().map(serde_json::Map::len),
-        Some(8),
-        "{time}"
-    );
+    assert_eq!(time.as_object().map(serde_json::Map::len), Some(8), "{time}");
 }

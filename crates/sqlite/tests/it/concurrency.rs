@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use crm_chat_domain::snapshot::LoadError;
 use crm_chat_domain::{
     Answer, Change, ChatRepo, Outcome, OwnerChange, Refusal, RemoveError, Store, StoreErrorKind,
     UnitOfWork, remove_user,
@@ -35,26 +36,15 @@ fn at_once<T: Send>(threads: usize, run: impl Fn() -> T + Sync) -> Vec<T> {
     };
     thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(started)).collect();
-        handles
-            .into_iter()
-            .map(|handle| handle.join().unwrap())
-            .collect()
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect()
     })
 }
 
 #[track_caller]
 fn assert_one_removed(answers: &[Answer]) {
-    let removed = answers
-        .iter()
-        .filter(|answer| matches!(answer, Ok(Outcome::Removed(_))));
-    let refused = answers
-        .iter()
-        .filter(|answer| matches!(answer, Err(Refusal::NotAMember { .. })));
-    assert_eq!(
-        (removed.count(), refused.count()),
-        (1, answers.len() - 1),
-        "{answers:?}"
-    );
+    let removed = answers.iter().filter(|answer| matches!(answer, Ok(Outcome::Removed(_))));
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(Refusal::NotAMember { .. })));
+    assert_eq!((removed.count(), refused.count()), (1, answers.len() - 1), "{answers:?}");
 }
 
 #[test]
@@ -72,10 +62,7 @@ fn a_new_file_opened_at_once_by_many_becomes_one_store() {
     for _ in 0..10 {
         let place = Place::new();
         let stores = at_once(8, || place.open());
-        assert_eq!(
-            block_on(stores[0].dump()).unwrap(),
-            crm_chat_domain::Snapshot::default()
-        );
+        assert_eq!(block_on(stores[0].dump()).unwrap(), crm_chat_domain::Snapshot::default());
         assert_sound(&place.file());
     }
 }
@@ -99,19 +86,15 @@ fn process_that_removes_everybody() {
 fn several_processes_that_remove_the_same_users_remove_each_once() {
     let place = Place::holding(&world(40));
     let name = "concurrency::process_that_removes_everybody";
-    let children: Vec<_> = (0..3)
-        .map(|_| Child::running(name, FILE, place.file()).start())
-        .collect();
+    let children: Vec<_> =
+        (0..3).map(|_| Child::running(name, FILE, place.file()).start()).collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
 
     let store = place.open();
-    let mut removed: Vec<_> = block_on(log(&store))
-        .unwrap()
-        .iter()
-        .map(|entry| entry.record.user.get())
-        .collect();
+    let mut removed: Vec<_> =
+        block_on(log(&store)).unwrap().iter().map(|entry| entry.record.user.get()).collect();
     removed.sort_unstable();
     assert_eq!(removed, USERS.collect::<Vec<_>>());
     let chat = &block_on(store.dump()).unwrap().chats[0];
@@ -136,6 +119,19 @@ fn whoever_waits_too_long_for_the_lock_gets_unavailable() {
     }
     block_on(held.rollback()).unwrap();
     assert!(matches!(remove(&other, 3), Ok(Outcome::Removed(_))));
+}
+
+/// A document is validated before the lock is asked for, and not while everyone waits for it.
+#[test]
+fn invalid_snapshot_is_refused_without_the_lock() {
+    let place = Place::holding(&world(3));
+    let store = place.open();
+    let mut invalid = world(3);
+    invalid.chats[0].owner = Some(user(999));
+    let held = block_on(store.begin()).unwrap();
+    let refused = block_on(store.load(invalid));
+    assert!(matches!(refused, Err(LoadError::Invalid(_))), "{refused:?}");
+    drop(held);
 }
 
 /// Polls a future up to `polls` times, and drops it if it is not ready by then.
@@ -261,10 +257,7 @@ fn a_user_removed_at_once_by_two_processes_is_removed_once() {
     for _ in 0..20 {
         let place = Place::holding(&world(3));
         let processes = block_on(async {
-            [
-                Remote::start(&place.file()).await,
-                Remote::start(&place.file()).await,
-            ]
+            [Remote::start(&place.file()).await, Remote::start(&place.file()).await]
         });
         let start = Barrier::new(2);
         let answers = thread::scope(|scope| {

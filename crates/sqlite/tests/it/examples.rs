@@ -5,14 +5,7 @@ use std::process::Command;
 #[test]
 fn the_example_under_a_bare_block_on_runs() {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "crm-chat-sqlite",
-            "--example",
-            "block_on",
-        ])
+        .args(["run", "--quiet", "--package", "crm-chat-sqlite", "--example", "block_on"])
         .output()
         .unwrap();
     let told = String::from_utf8(output.stdout).unwrap();

@@ -44,10 +44,7 @@ fn a_process_killed_at_any_moment_leaves_what_it_answered_and_no_half() {
     let mut place = Place::holding(&world(USERS));
     let mut answered = BTreeSet::new();
     for kill in 0..kills {
-        answered.extend(run_and_kill(
-            &place,
-            Duration::from_micros(fastrand::u64(0..30_000)),
-        ));
+        answered.extend(run_and_kill(&place, Duration::from_micros(fastrand::u64(0..30_000))));
         let left = check(&place, &answered);
         if left < USERS / 4 {
             println!("{kill} kills, {} answers", answered.len());
@@ -74,11 +71,7 @@ fn run_and_kill(place: &Place, after: Duration) -> Vec<i64> {
         }
         false
     };
-    while !read(
-        lines
-            .next()
-            .expect("the process ended before its first answer"),
-    ) {}
+    while !read(lines.next().expect("the process ended before its first answer")) {}
     thread::sleep(after);
     child.kill().unwrap();
     lines.for_each(|line| {
@@ -92,25 +85,15 @@ fn run_and_kill(place: &Place, after: Duration) -> Vec<i64> {
 fn check(place: &Place, answered: &BTreeSet<i64>) -> i64 {
     let store = place.open();
     let records = block_on(log(&store)).unwrap();
-    let recorded: BTreeSet<i64> = records
-        .iter()
-        .map(|entry| entry.record.user.get())
-        .collect();
+    let recorded: BTreeSet<i64> = records.iter().map(|entry| entry.record.user.get()).collect();
     assert_eq!(recorded.len(), records.len(), "a user was recorded twice");
     let lost: Vec<_> = answered.difference(&recorded).collect();
     assert!(lost.is_empty(), "answered, but not in the file: {lost:?}");
 
     let chat = &block_on(store.dump()).unwrap().chats[0];
-    let expected: Vec<_> = (2..2 + USERS)
-        .filter(|id| !recorded.contains(id))
-        .map(user)
-        .collect();
+    let expected: Vec<_> = (2..2 + USERS).filter(|id| !recorded.contains(id)).map(user).collect();
     assert_eq!(chat.members, expected, "members and records differ");
-    assert_eq!(
-        chat.owner,
-        expected.first().copied(),
-        "the owner is not the first who is left"
-    );
+    assert_eq!(chat.owner, expected.first().copied(), "the owner is not the first who is left");
     drop(store);
     assert_sound(&place.file());
     i64::try_from(expected.len()).unwrap()

@@ -17,15 +17,15 @@ trait Runtime: Send + Sync + 'static {
 struct On<R>(R);
 
 impl<R: Runtime> Harness for On<R> {
-    type Fixture = TempDir;
+    type Place = TempDir;
     by_own_methods!(Sqlite);
 
-    async fn set_up(&self, world: &Snapshot) -> TempDir {
-        InAFile.set_up(world).await
+    async fn create(&self, world: &Snapshot) -> TempDir {
+        InAFile.create(world).await
     }
 
-    async fn connect(&self, fixture: &TempDir) -> Sqlite {
-        InAFile.connect(fixture).await
+    async fn connect(&self, place: &TempDir) -> Sqlite {
+        InAFile.connect(place).await
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {

@@ -27,11 +27,7 @@ impl Remote {
     /// Starts a process that opens the store in `file`.
     pub(crate) async fn start(file: &Path) -> Self {
         let (process, socket) = process::start(file).await;
-        Self {
-            process,
-            socket,
-            file: file.to_owned(),
-        }
+        Self { process, socket, file: file.to_owned() }
     }
 }
 
@@ -54,11 +50,7 @@ impl RemoteTransaction {
             StoreError::new(StoreErrorKind::Other, "reach the other process").with_source(error)
         };
         let line = question + "\n";
-        self.connection
-            .get_mut()
-            .write_all(line.as_bytes())
-            .await
-            .map_err(lost)?;
+        self.connection.get_mut().write_all(line.as_bytes()).await.map_err(lost)?;
         let mut answer = String::new();
         self.connection.read_line(&mut answer).await.map_err(lost)?;
         words::read_answer(answer.trim_end())
@@ -70,9 +62,7 @@ impl Store for Remote {
 
     async fn begin(&self) -> Result<RemoteTransaction, StoreError> {
         let connection = UnixStream::connect(&self.socket).await.unwrap();
-        let mut tx = RemoteTransaction {
-            connection: BufReader::new(connection),
-        };
+        let mut tx = RemoteTransaction { connection: BufReader::new(connection) };
         tx.ask::<()>("begin".to_owned()).await?;
         Ok(tx)
     }

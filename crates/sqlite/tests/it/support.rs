@@ -16,9 +16,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -45,11 +43,40 @@ impl Place {
         let entries = fs::read_dir(self.folder()).unwrap();
         let mut content: Vec<_> = entries
             .map(|entry| entry.unwrap().path())
-            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .map(|path| (path.clone(), read(&path)))
             .collect();
         content.sort();
         content
     }
+}
+
+/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds
+/// on it.
+pub(crate) fn read(path: &Path) -> Vec<u8> {
+    let output = Command::new("cat").arg(path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+/// Copies a file in another process, for the same reason.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
+
+/// Checks whether a command works that a test needs; if not, the test is to be skipped.
+///
+/// # Panics
+/// If it does not work and `CI` is `true`.
+pub(crate) fn works(command: &[&str]) -> bool {
+    let output = Command::new(command[0]).args(&command[1..]).output();
+    let works = output.is_ok_and(|output| output.status.success());
+    let problem = format!("`{}` is not installed or does not work", command[0]);
+    assert!(works || std::env::var("CI").as_deref() != Ok("true"), "{problem}");
+    if !works {
+        eprintln!("skipped: {problem}");
+    }
+    works
 }
 
 pub(crate) fn user(id: i64) -> UserId {
@@ -65,13 +92,12 @@ pub(crate) fn removal(id: i64) -> Removal {
     Removal::new(deal(), user(id))
 }
 
-/// Actor 1 may remove users 2 to `members` + 1, who are active and in chat 8773 of deal 288. User 2 owns it.
+/// Actor 1 may remove users 2 to `members` + 1, who are active and in chat 8773 of deal 288. User 2
+/// owns it.
 pub(crate) fn world(members: i64) -> Snapshot {
     let ids: Vec<i64> = (2..2 + members).collect();
-    let users: Vec<_> = ids
-        .iter()
-        .map(|id| serde_json::json!({"id": id, "active": true}))
-        .collect();
+    let users: Vec<_> =
+        ids.iter().map(|id| serde_json::json!({"id": id, "active": true})).collect();
     serde_json::from_value(serde_json::json!({
         "users": users,
         "chats": [{"id": 8773, "owner": 2, "members": ids}],
@@ -98,19 +124,16 @@ pub(crate) async fn log(store: &Sqlite) -> Result<Vec<LogEntry>, StoreError> {
 /// Checks what SQLite itself can tell of a file.
 pub(crate) fn assert_sound(file: &Path) {
     let connection = rusqlite::Connection::open(file).unwrap();
-    let integrity: String = connection
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .unwrap();
+    let integrity: String =
+        connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(integrity, "ok");
-    let broken_references = connection
-        .prepare("PRAGMA foreign_key_check")
-        .unwrap()
-        .exists([])
-        .unwrap();
+    let broken_references =
+        connection.prepare("PRAGMA foreign_key_check").unwrap().exists([]).unwrap();
     assert!(!broken_references);
 }
 
-/// Runs one test of this binary in a process of its own, with a variable set that tells the test so.
+/// Runs one test of this binary in a process of its own, with a variable set that tells the test
+/// so.
 pub(crate) struct Child(Command);
 
 impl Child {
@@ -125,9 +148,7 @@ impl Child {
         value: impl AsRef<std::ffi::OsStr>,
     ) -> Self {
         let mut command = Command::new(binary);
-        command
-            .args([test, "--exact", "--nocapture", "--quiet"])
-            .env(variable, value);
+        command.args([test, "--exact", "--nocapture", "--quiet"]).env(variable, value);
         Self(command)
     }
 

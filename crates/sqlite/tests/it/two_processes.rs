@@ -1,7 +1,8 @@
 //! The whole suite, with a process of its own for each handle.
 
 use crm_chat_conformance::{Harness, conformance_tests};
-use crm_chat_domain::{Edit, EditError, LogEntry, Snapshot};
+use crm_chat_domain::snapshot::EditError;
+use crm_chat_domain::{Edit, LogEntry, Snapshot};
 use crm_chat_sqlite::Sqlite;
 use tempfile::TempDir;
 
@@ -11,15 +12,15 @@ use crate::remote::Remote;
 struct InProcesses;
 
 impl Harness for InProcesses {
-    type Fixture = TempDir;
+    type Place = TempDir;
     type Store = Remote;
 
-    async fn set_up(&self, world: &Snapshot) -> TempDir {
-        InAFile.set_up(world).await
+    async fn create(&self, world: &Snapshot) -> TempDir {
+        InAFile.create(world).await
     }
 
-    async fn connect(&self, fixture: &TempDir) -> Remote {
-        Remote::start(&fixture.path().join("store.db")).await
+    async fn connect(&self, place: &TempDir) -> Remote {
+        Remote::start(&place.path().join("store.db")).await
     }
 
     async fn edit(&self, store: &Remote, edit: &Edit) -> Result<(), EditError> {
@@ -27,12 +28,7 @@ impl Harness for InProcesses {
     }
 
     async fn dump(&self, store: &Remote) -> Snapshot {
-        Sqlite::open(&store.file)
-            .await
-            .unwrap()
-            .dump()
-            .await
-            .unwrap()
+        Sqlite::open(&store.file).await.unwrap().dump().await.unwrap()
     }
 
     async fn log(&self, store: &Remote, after: u64) -> Vec<LogEntry> {
@@ -40,10 +36,9 @@ impl Harness for InProcesses {
         store.log(after, usize::MAX).await.unwrap()
     }
 
-    async fn corrupt(&self, fixture: &TempDir) -> bool {
-        let file = rusqlite::Connection::open(fixture.path().join("store.db")).unwrap();
-        file.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE members")
-            .is_ok()
+    async fn damage(&self, place: &TempDir) -> bool {
+        let file = rusqlite::Connection::open(place.path().join("store.db")).unwrap();
+        file.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE members").is_ok()
     }
 }
 

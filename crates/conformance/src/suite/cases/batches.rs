@@ -1,6 +1,7 @@
 //! Batches.
 
-use crm_chat_domain::{IfAbsent, Outcome, OwnerChange, Refusal, User, UserId, UserKind};
+use crm_chat_domain::snapshot::{User, UserKind};
+use crm_chat_domain::{IfAbsent, Outcome, OwnerChange, Refusal, UserId};
 
 use crate::fixtures::{after, change, chat, chat_of, office, removal, user};
 use crate::suite::harness::Harness;

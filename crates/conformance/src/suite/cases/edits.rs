@@ -1,8 +1,9 @@
 //! Edits, which the races use to change facts.
 
-use crm_chat_domain::{
-    Access, Chat, Edit, EditRejection, Link, Remover, Request, Snapshot, User, UserKind,
+use crm_chat_domain::snapshot::{
+    AccessGrant, Chat, EditRejection, Link, RemovalRight, User, UserKind,
 };
+use crm_chat_domain::{Edit, Request, Snapshot};
 
 use crate::fixtures::{chat, chat_of, entity, office, removal, user, user_of};
 use crate::model::Model;
@@ -35,7 +36,7 @@ pub fn e6_deleted_chat_leaves_nothing<H: Harness>(cx: &TestContext<H>) {
         Edit::AddChat { chat: id },
         Edit::Link(Link { entity: deal, chat: id }),
         Edit::Join { chat: id, user: user(12) },
-        Edit::GrantRemoval(Remover { user: user(7), chat: id }),
+        Edit::GrantRemoval(RemovalRight { user: user(7), chat: id }),
     ];
     let test_store = cx.open(&office());
     let mut model = Model::new(office());
@@ -115,8 +116,8 @@ fn members() -> Vec<AppliedEdit> {
 fn rights() -> Vec<AppliedEdit> {
     let deal = entity("deal:288");
     let link = |id| Link { entity: deal, chat: chat(id) };
-    let access = |id| Access { user: user(id), entity: deal };
-    let right = |id| Remover { user: user(id), chat: chat(8773) };
+    let access = |id| AccessGrant { user: user(id), entity: deal };
+    let right = |id| RemovalRight { user: user(id), chat: chat(8773) };
     let relinked = office_with(|world| {
         world.links.retain(|made| *made != link(8800));
         world.links.push(link(8800));
@@ -145,7 +146,7 @@ fn rejected() -> Vec<(Edit, EditRejection)> {
     let joins = Edit::Join { chat: unknown, user: user(12) };
     let owns = |chat| Edit::SetOwner { chat, user: user(3) };
     let linked = Edit::Link(Link { entity: entity("deal:288"), chat: unknown });
-    let granted = Edit::GrantRemoval(Remover { user: user(1), chat: unknown });
+    let granted = Edit::GrantRemoval(RemovalRight { user: user(1), chat: unknown });
     let stranger = EditRejection::NotAMember { chat: chat(8773), user: user(3) };
     vec![
         (Edit::ActivateUser { user: nobody }, EditRejection::UnknownUser(nobody)),

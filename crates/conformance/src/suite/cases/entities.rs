@@ -1,8 +1,9 @@
 //! Entities, their chats, and the order of the rules.
 
+use crm_chat_domain::snapshot::{AccessGrant, Link};
 use crm_chat_domain::{
-    Access, Answer, Argument, Edit, IfAbsent, Input, Link, Outcome, OwnerChange, Refusal, Removal,
-    Request, Rule, Snapshot,
+    Answer, Argument, Edit, IfAbsent, Input, Outcome, OwnerChange, Refusal, Removal, Request, Rule,
+    Snapshot,
 };
 
 use crate::fixtures::{change, chat, entity, office, removal, user};
@@ -24,7 +25,7 @@ pub fn e1_named_entity_decides<H: Harness>(cx: &TestContext<H>) {
     let through_deal = change(12, OwnerChange::Unchanged);
     test_store.assert_removed(&removal(12), &through_deal);
 
-    test_store.edit(&Edit::GrantAccess(Access { user: user(1), entity: company }));
+    test_store.edit(&Edit::GrantAccess(AccessGrant { user: user(1), entity: company }));
     let mut through_company = change(13, OwnerChange::Unchanged);
     through_company.entity = company;
     test_store.assert_removed(&Removal::new(company, user(13)), &through_company);

@@ -1,8 +1,9 @@
 //! Ids and invalid values.
 
+use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User, UserKind};
 use crm_chat_domain::{
-    Access, Argument, Change, Chat, Edit, Entity, EntityKind, Input, Link, OwnerChange, Refusal,
-    Removal, RemovalRecord, Remover, Request, Snapshot, User, UserKind,
+    Argument, Change, Edit, Entity, EntityKind, Input, OwnerChange, Refusal, Removal,
+    RemovalRecord, Request, Snapshot,
 };
 
 use crate::fixtures::{after, change, chat, entity, office, removal, user};
@@ -128,12 +129,12 @@ fn link(entity: Entity, id: i64) -> Link {
     Link { entity, chat: chat(id) }
 }
 
-fn access(id: i64, entity: Entity) -> Access {
-    Access { user: user(id), entity }
+fn access(id: i64, entity: Entity) -> AccessGrant {
+    AccessGrant { user: user(id), entity }
 }
 
-fn remover(id: i64, from: i64) -> Remover {
-    Remover { user: user(id), chat: chat(from) }
+fn remover(id: i64, from: i64) -> RemovalRight {
+    RemovalRight { user: user(id), chat: chat(from) }
 }
 
 /// D1: a dump equals the snapshot that was loaded, sorted. Links, members and records keep their

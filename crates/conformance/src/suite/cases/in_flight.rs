@@ -1,8 +1,9 @@
 //! Facts that change while a removal relies on them.
 
+use crm_chat_domain::snapshot::{AccessGrant, EditRejection, Link, RemovalRight, User, UserKind};
 use crm_chat_domain::{
-    Access, ChatRepo, Edit, EditRejection, Link, Outcome, OwnerChange, Refusal, Removal, Remover,
-    Request, Role, Rule, Snapshot, Store, UnitOfWork, User, UserId, UserKind,
+    ChatRepo, Edit, Outcome, OwnerChange, Refusal, Removal, Request, Role, Rule, Snapshot, Store,
+    UnitOfWork, UserId,
 };
 
 use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user};
@@ -25,9 +26,9 @@ pub fn r4_right_revoked_in_flight<H: Harness>(cx: &TestContext<H>) {
 /// Returns the edits that revoke each of the actor's rights, and the refusals that they cause.
 fn revocations() -> [(Edit, Refusal); 2] {
     let (actor, chat, deal) = (user(1), chat(8773), entity("deal:288"));
-    let access = Access { user: actor, entity: deal };
+    let access = AccessGrant { user: actor, entity: deal };
     let no_access = Refusal::AccessDenied { actor, entity: deal };
-    let remover = Remover { user: actor, chat };
+    let remover = RemovalRight { user: actor, chat };
     let no_right = Refusal::RemovalDenied { actor, chat, entity: deal };
     [(Edit::RevokeAccess(access), no_access), (Edit::RevokeRemoval(remover), no_right)]
 }

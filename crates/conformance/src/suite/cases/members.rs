@@ -1,8 +1,8 @@
 //! Users who are not members, and data that a removal does not concern.
 
+use crm_chat_domain::snapshot::{User, UserKind};
 use crm_chat_domain::{
-    Change, ChatId, ChatRepo, IfAbsent, Outcome, OwnerChange, Refusal, Store, UnitOfWork, User,
-    UserKind,
+    Change, ChatId, ChatRepo, IfAbsent, Outcome, OwnerChange, Refusal, Store, UnitOfWork,
 };
 
 use crate::fixtures::{after, change, chat, office, removal, user};

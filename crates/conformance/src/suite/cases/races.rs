@@ -1,8 +1,9 @@
 //! Two independent handles used concurrently, each on a thread of its own.
 
+use crm_chat_domain::snapshot::{AccessGrant, RemovalRight};
 use crm_chat_domain::{
-    Access, ChatRepo, Edit, IfAbsent, Outcome, OwnerChange, Permissions, Refusal, Removal, Remover,
-    Request, Rule, Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId,
+    ChatRepo, Edit, IfAbsent, Outcome, OwnerChange, Permissions, Refusal, Removal, Request, Rule,
+    Snapshot, Store, StoreError, StoreErrorKind, UnitOfWork, UserId,
 };
 
 use super::in_flight::{assert_serializable_with_edits, remove_from_8773};
@@ -123,8 +124,8 @@ async fn remove_if_member(
 /// transaction conflicts. Shown on a read-only transaction and on an explanation.
 pub fn r6_reads_come_from_one_snapshot<H: Harness>(cx: &TestContext<H>) {
     let (actor, deal) = (user(2), entity("deal:288"));
-    let revoke = Edit::RevokeAccess(Access { user: actor, entity: deal });
-    let grant = Edit::GrantRemoval(Remover { user: actor, chat: chat(8773) });
+    let revoke = Edit::RevokeAccess(AccessGrant { user: actor, entity: deal });
+    let grant = Edit::GrantRemoval(RemovalRight { user: actor, chat: chat(8773) });
     let mut model = Model::new(office());
     let _ = (model.edit(&revoke), model.edit(&grant));
     let final_state = model.dump();

@@ -1,6 +1,7 @@
 //! Actors, users and rights.
 
-use crm_chat_domain::{Access, Edit, IfAbsent, Outcome, OwnerChange, Refusal, Remover};
+use crm_chat_domain::snapshot::{AccessGrant, RemovalRight};
+use crm_chat_domain::{Edit, IfAbsent, Outcome, OwnerChange, Refusal};
 
 use crate::fixtures::{after, change, chat, chat_of, entity, office, removal, user, user_of};
 use crate::suite::harness::Harness;
@@ -55,8 +56,8 @@ pub fn u2_rights_are_checked_per_actor<H: Harness>(cx: &TestContext<H>) {
     // A right that is granted or revoked after it was queried.
     let test_store = cx.open(&office());
     test_store.assert_answer(user(4), &removal(12), no_access);
-    let access = Access { user: user(4), entity: deal };
-    let right = Remover { user: user(4), chat: chat(8773) };
+    let access = AccessGrant { user: user(4), entity: deal };
+    let right = RemovalRight { user: user(4), chat: chat(8773) };
     test_store.edit(&Edit::GrantAccess(access));
     test_store.edit(&Edit::GrantRemoval(right));
     let mut by_four = change(12, OwnerChange::Unchanged);

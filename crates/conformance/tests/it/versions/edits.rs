@@ -1,7 +1,8 @@
 //! Edits, applied by the model except where a flaw changes them.
 
 use crm_chat_conformance::model::edited;
-use crm_chat_domain::{Edit, EditRejection, Remover, Snapshot};
+use crm_chat_domain::snapshot::{EditRejection, RemovalRight};
+use crm_chat_domain::{Edit, Snapshot};
 
 use super::{Flaw, Key};
 
@@ -21,7 +22,7 @@ pub(crate) fn apply(
         (Some(Flaw::RightsRevive), Edit::AddChat { chat }) => {
             model(world, edit)?;
             let here = world.removals.iter().filter(|record| record.chat == *chat);
-            let rights = here.map(|record| Remover { user: record.actor, chat: *chat });
+            let rights = here.map(|record| RemovalRight { user: record.actor, chat: *chat });
             let lost: Vec<_> = rights.filter(|right| !world.removers.contains(right)).collect();
             world.removers.extend(lost);
         }

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use async_lock::MutexGuardArc;
+use crm_chat_domain::snapshot::{Chat, UserKind};
 use crm_chat_domain::{
-    Change, Chat, ChatId, ChatRepo, CrmRepo, Entity, OwnerChange, Permissions, Removal,
-    RemovalRecord, Role, Snapshot, StoreError, StoreErrorKind, Timestamp, UnitOfWork, UserId,
-    UserKind, UserRepo,
+    Change, ChatId, ChatRepo, CrmRepo, Entity, OwnerChange, Permissions, Removal, RemovalRecord,
+    Role, Snapshot, StoreError, StoreErrorKind, Timestamp, UnitOfWork, UserId, UserRepo,
 };
 use futures_lite::future::yield_now;
 
@@ -203,7 +203,7 @@ impl Drop for VersionsTransaction {
 }
 
 impl UnitOfWork for VersionsTransaction {
-    async fn announce(&mut self, _: UserId, removal: &Removal) {
+    async fn prefetch(&mut self, _: UserId, removal: &Removal) {
         let chat = removal.chat.filter(|_| self.has(Flaw::OwnerMovedBeforeRules));
         let newest = self.view.links.iter().rev().find(|link| link.entity == removal.entity);
         let chat = chat.or(newest.map(|link| link.chat));

@@ -1,12 +1,12 @@
-//! What the tables hold.
+//! The rows of the tables.
 
 use crm_chat_domain::{StoreError, Timestamp};
+use crm_chat_sqlite_file::{corrupt, failed};
 use rusqlite::{Connection, params};
 
 use super::super::digest::Key;
 use super::super::judge::{Draft, Record};
 use super::super::{Credential, CredentialKind, Issued, Scopes};
-use super::error::{corrupt, failed, write_failed};
 
 /// Selects what [`Row`] reads, by the part of a digest that finds it.
 pub(super) const FIND: &str = "SELECT id, kind, user, scopes, created_at, expires_at, proof
@@ -41,7 +41,7 @@ pub(super) fn insert(connection: &Connection, draft: Draft) -> Result<Issued, St
             draft.digest.proof.as_bytes(),
         ],
     );
-    inserted.map_err(write_failed("add a credential"))?;
+    inserted.map_err(failed("add a credential"))?;
     Ok(draft.numbered(connection.last_insert_rowid().cast_unsigned()))
 }
 
@@ -88,10 +88,7 @@ impl Row {
             let problem = format!("column `{column}` holds what is not valid there");
             corrupt("credentials", self.id, problem)
         })?;
-        Ok(Record {
-            credential,
-            proof: self.proof.into(),
-        })
+        Ok(Record { credential, proof: self.proof.into() })
     }
 
     /// Returns the credential, or the column that holds none.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crm_chat_domain::{StoreError, StoreErrorKind};
 use crm_chat_rest::{CredentialKind, CredentialStore, SqliteCredentials};
@@ -40,11 +41,18 @@ impl Place {
         let mut content: Vec<_> = fs::read_dir(&self.0)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .map(|path| (path.clone(), read(&path)))
             .collect();
         content.sort();
         content
     }
+}
+
+/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds on it.
+fn read(path: &Path) -> Vec<u8> {
+    let output = Command::new("cat").arg(path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
 }
 
 #[test]
@@ -55,23 +63,14 @@ fn what_was_issued_outlives_the_handle() {
     let gone = add_webhook(&store, 1);
     block_on(store.revoke(&gone.credential.id)).unwrap();
     drop(store);
-    for store in [
-        place.create(),
-        block_on(SqliteCredentials::open(place.file())).unwrap(),
-    ] {
+    for store in [place.create(), block_on(SqliteCredentials::open(place.file())).unwrap()] {
         let said = webhook(&store, 1, hook.secret.expose());
         assert_eq!(said, Said::Granted(grant(&hook)));
-        assert_eq!(
-            token(&store, key.secret.expose()),
-            Said::Granted(grant(&key))
-        );
+        assert_eq!(token(&store, key.secret.expose()), Said::Granted(grant(&key)));
         assert_eq!(webhook(&store, 1, gone.secret.expose()), Said::Invalid);
     }
     // Not even by who opens the file anew.
-    assert_eq!(
-        add_webhook(&place.create(), 1).credential.id,
-        CredentialKind::Webhook.id(4)
-    );
+    assert_eq!(add_webhook(&place.create(), 1).credential.id, CredentialKind::Webhook.id(4));
 }
 
 #[test]
@@ -95,10 +94,7 @@ fn no_file_holds_a_secret() {
                 .step_by(2)
                 .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
                 .collect();
-            assert!(
-                !holds(&text.as_bytes()[..12]) && !holds(&bytes[..6]),
-                "{text}"
-            );
+            assert!(!holds(&text.as_bytes()[..12]) && !holds(&bytes[..6]), "{text}");
         }
     }
 }
@@ -110,9 +106,7 @@ fn equal_secrets_are_kept_differently_in_different_files() {
             let place = Place::new();
             drop(place.create());
             let connection = Connection::open(place.file()).unwrap();
-            connection
-                .query_row("SELECT key FROM key", [], |row| row.get(0))
-                .unwrap()
+            connection.query_row("SELECT key FROM key", [], |row| row.get(0)).unwrap()
         })
         .collect();
     assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
@@ -141,15 +135,14 @@ fn a_missing_file_is_created_only_if_asked() {
         "cannot open the credentials `{}`: unavailable: there is no such file",
         place.file().display()
     );
-    assert_eq!(
-        (error.kind(), error.report()),
-        (StoreErrorKind::Unavailable, expected)
-    );
+    assert_eq!((error.kind(), error.report()), (StoreErrorKind::Unavailable, expected));
     assert_eq!(place.content(), []);
     drop(place.create());
     block_on(SqliteCredentials::open(place.file())).unwrap();
-    // An empty file holds no credentials yet, and is nobody else's.
     fs::write(place.file(), "").unwrap();
+    let error = block_on(SqliteCredentials::open(place.file())).unwrap_err();
+    assert!(error.report().ends_with("the file is empty"), "{}", error.report());
+    drop(place.create());
     block_on(SqliteCredentials::open(place.file())).unwrap();
 }
 
@@ -158,12 +151,7 @@ fn a_folder_that_is_missing_is_unavailable() {
     let place = Place::new();
     for path in [place.file().join("x.db"), place.0.path().to_owned()] {
         let error = block_on(SqliteCredentials::open_or_create(&path)).unwrap_err();
-        assert_eq!(
-            error.kind(),
-            StoreErrorKind::Unavailable,
-            "{}",
-            error.report()
-        );
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", error.report());
     }
     assert_eq!(place.content(), []);
 }
@@ -173,10 +161,8 @@ fn a_folder_that_is_missing_is_unavailable() {
 fn check_refused(place: &Place, kind: StoreErrorKind, because: &str) {
     let before = place.content();
     let error = place.refused();
-    let expected = format!(
-        "cannot open the credentials `{}`: {kind}: {because}",
-        place.file().display()
-    );
+    let expected =
+        format!("cannot open the credentials `{}`: {kind}: {because}", place.file().display());
     assert_eq!((error.kind(), error.report()), (kind, expected));
     assert!(place.content() == before, "the folder changed");
 }
@@ -185,7 +171,7 @@ const FOREIGN: &str = "it is a SQLite database, but holds no credentials of this
 
 #[test]
 fn what_holds_no_credentials_is_refused_and_left_as_it_is() {
-    let damaged = "it is no SQLite database, or its header is damaged";
+    let damaged = "not a SQLite database, or its header is damaged";
     for content in ["x", "{\"users\": []}", &"SQLite".repeat(100)] {
         let place = Place::new();
         fs::write(place.file(), content).unwrap();
@@ -193,9 +179,7 @@ fn what_holds_no_credentials_is_refused_and_left_as_it_is() {
     }
     for journal in ["DELETE", "WAL"] {
         let place = Place::new();
-        place.sql(&format!(
-            "PRAGMA journal_mode = {journal}; CREATE TABLE t (x)"
-        ));
+        place.sql(&format!("PRAGMA journal_mode = {journal}; CREATE TABLE t (x)"));
         check_refused(&place, StoreErrorKind::Unsupported, FOREIGN);
     }
 }
@@ -210,12 +194,7 @@ fn a_store_of_chats_is_no_file_of_credentials_nor_the_other_way_round() {
     drop(place.create());
     let before = place.content();
     let error = block_on(crm_chat_sqlite::Sqlite::open(place.file())).unwrap_err();
-    assert_eq!(
-        error.kind(),
-        StoreErrorKind::Unsupported,
-        "{}",
-        error.report()
-    );
+    assert_eq!(error.kind(), StoreErrorKind::Unsupported, "{}", error.report());
     assert!(place.content() == before);
 }
 
@@ -236,24 +215,12 @@ fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
 #[test]
 fn what_cannot_be_read_is_corrupt_and_named() {
     for (damage, told) in [
-        (
-            "UPDATE credentials SET user = 0",
-            "table `credentials`, key 1: corrupt: column `user`",
-        ),
+        ("UPDATE credentials SET user = 0", "table `credentials`, key 1: corrupt: column `user`"),
         ("UPDATE credentials SET kind = 'hook'", "column `kind`"),
-        (
-            "UPDATE credentials SET kind = 'webhook'",
-            "column `expires_at`",
-        ),
+        ("UPDATE credentials SET kind = 'webhook'", "column `expires_at`"),
         ("UPDATE credentials SET scopes = '[1]'", "column `scopes`"),
-        (
-            "UPDATE credentials SET created_at = 9223372036854775807",
-            "column `created_at`",
-        ),
-        (
-            "UPDATE credentials SET expires_at = -9223372036854775807",
-            "column `expires_at`",
-        ),
+        ("UPDATE credentials SET created_at = 9223372036854775807", "column `created_at`"),
+        ("UPDATE credentials SET expires_at = -9223372036854775807", "column `expires_at`"),
         ("UPDATE credentials SET id = -1", "column `id`"),
         ("UPDATE credentials SET proof = x'00'", "corrupt"),
     ] {
@@ -261,10 +228,7 @@ fn what_cannot_be_read_is_corrupt_and_named() {
         let store = place.create();
         let key = add_token(&store, 1);
         place.sql(&format!("PRAGMA ignore_check_constraints = ON; {damage}"));
-        let checked = block_on(crm_chat_rest::Credentials::token(
-            &store,
-            key.secret.expose(),
-        ));
+        let checked = block_on(crm_chat_rest::Credentials::token(&store, key.secret.expose()));
         let Err(crm_chat_rest::CredentialsError::Store(error)) = checked else {
             panic!("{damage}: {checked:?}");
         };
@@ -302,19 +266,14 @@ fn a_file_without_a_key_is_corrupt_and_gets_no_other() {
     place.sql("DELETE FROM key");
     let error = place.refused();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
-    assert!(
-        error.report().ends_with("there is none"),
-        "{}",
-        error.report()
-    );
+    assert!(error.report().ends_with("there is none"), "{}", error.report());
     place.refused();
 }
 
 /// Checks what SQLite itself can tell of a file.
 pub(crate) fn assert_sound(file: &Path) {
     let connection = Connection::open(file).unwrap();
-    let integrity: String = connection
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .unwrap();
+    let integrity: String =
+        connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(integrity, "ok");
 }

@@ -107,10 +107,7 @@ fn a_token_expires_when_its_time_has_come<S: Subject>() {
     let none = block_on(store.add_token(user(1), scopes(&[]), Duration::ZERO)).unwrap();
     assert_eq!(token(&store, none.secret.expose()), Said::Expired);
     clock.move_on(3599);
-    assert_eq!(
-        token(&store, key.secret.expose()),
-        Said::Granted(grant(&key))
-    );
+    assert_eq!(token(&store, key.secret.expose()), Said::Granted(grant(&key)));
     for seconds in [1, 1, 1_000_000_000] {
         clock.move_on(seconds);
         assert_eq!(token(&store, key.secret.expose()), Said::Expired);
@@ -150,16 +147,8 @@ fn what_is_revoked_is_invalid_and_all_else_stays<S: Subject>() {
         assert!(block_on(store.revoke(&issued.credential.id)).unwrap());
         assert!(!block_on(store.revoke(&issued.credential.id)).unwrap());
     }
-    for name in [
-        "",
-        "webhook",
-        "webhook:",
-        "webhook:02",
-        "webhook:+2",
-        "token:2",
-        "webhook:4",
-        "x",
-    ] {
+    for name in ["", "webhook", "webhook:", "webhook:02", "webhook:+2", "token:2", "webhook:4", "x"]
+    {
         let revoked = block_on(store.revoke(&CredentialId::new(name))).unwrap();
         assert!(!revoked, "{name}");
     }
@@ -196,10 +185,7 @@ fn a_list_shows_what_was_issued_in_order<S: Subject>() {
         clock.move_on(1000);
     }
     // The first tokens are expired by now.
-    assert_eq!(
-        block_on(store.list(CredentialKind::Webhook)).unwrap(),
-        hooks
-    );
+    assert_eq!(block_on(store.list(CredentialKind::Webhook)).unwrap(), hooks);
     assert_eq!(block_on(store.list(CredentialKind::Token)).unwrap(), tokens);
     let at = |seconds: i64| Timestamp::new(1_800_000_000 + seconds, 0).unwrap();
     let times = |credential: &Credential| (credential.created_at, credential.expires_at);
@@ -210,9 +196,8 @@ fn a_list_shows_what_was_issued_in_order<S: Subject>() {
 
 fn secrets_differ_and_are_long_and_fit_a_url<S: Subject>() {
     let (store, _folder) = S::open_by(&Clock::new());
-    let issued: Vec<_> = (0..20)
-        .flat_map(|_| [add_webhook(&store, 1), add_token(&store, 1)])
-        .collect();
+    let issued: Vec<_> =
+        (0..20).flat_map(|_| [add_webhook(&store, 1), add_token(&store, 1)]).collect();
     let secrets: BTreeSet<_> = issued.iter().map(|issued| issued.secret.expose()).collect();
     assert_eq!(secrets.len(), issued.len());
     for secret in &secrets {
@@ -232,11 +217,7 @@ fn nothing_shown_holds_a_secret<S: Subject>() {
     for issued in [add_webhook(&store, 1), add_token(&store, 1)] {
         let secret = issued.secret.expose();
         let error = block_on(store.webhook(user(1), &format!("{secret}x"))).unwrap_err();
-        let shown = format!(
-            "{issued:#?} {:?} {:?} {error} {error:?}",
-            store,
-            list(&store)
-        );
+        let shown = format!("{issued:#?} {:?} {:?} {error} {error:?}", store, list(&store));
         // Nor a good part of it.
         assert!(!shown.contains(&secret[..8]), "{shown}");
     }
@@ -262,10 +243,7 @@ fn every_wrong_guess_is_counted_and_nothing_else<S: Subject>() {
 fn the_clock_counts_by_default<S: Subject>() {
     let (store, _folder) = S::open();
     let key = add_token(&store, 1);
-    assert_eq!(
-        token(&store, key.secret.expose()),
-        Said::Granted(grant(&key))
-    );
+    assert_eq!(token(&store, key.secret.expose()), Said::Granted(grant(&key)));
     let now = Timestamp::try_from(std::time::SystemTime::now()).unwrap();
     let age = now.seconds() - key.credential.created_at.seconds();
     assert!((0..600).contains(&age), "{age}");

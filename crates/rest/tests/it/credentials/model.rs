@@ -75,11 +75,7 @@ impl<S: CredentialStore> Model<'_, S> {
             assert_eq!(token(self.store, secret), as_token);
             for id in 1..4 {
                 let own = issued.credential.user == user(id);
-                let expected = if own {
-                    as_webhook.clone()
-                } else {
-                    Said::Invalid
-                };
+                let expected = if own { as_webhook.clone() } else { Said::Invalid };
                 assert_eq!(webhook(self.store, id, secret), expected);
             }
         }
@@ -89,9 +85,7 @@ impl<S: CredentialStore> Model<'_, S> {
                 let token = issued.credential.expires_at.is_some();
                 !revoked && token == (kind == CredentialKind::Token)
             });
-            let expected: Vec<_> = expected
-                .map(|(issued, _)| issued.credential.clone())
-                .collect();
+            let expected: Vec<_> = expected.map(|(issued, _)| issued.credential.clone()).collect();
             assert_eq!(listed, expected);
         }
     }
@@ -100,11 +94,7 @@ impl<S: CredentialStore> Model<'_, S> {
 fn agrees_with_the_model<S: Subject>(steps: &[Step]) {
     let clock = Clock::new();
     let (store, _folder) = S::open_by(&clock);
-    let mut model = Model {
-        store: &store,
-        clock,
-        issued: Vec::new(),
-    };
+    let mut model = Model { store: &store, clock, issued: Vec::new() };
     for step in steps {
         model.run(step);
         model.check();

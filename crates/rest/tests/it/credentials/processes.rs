@@ -20,10 +20,7 @@ fn what_one_handle_does_counts_at_once_for_all() {
     for store in [&one, &other] {
         let said = webhook(store, 1, hook.secret.expose());
         assert_eq!(said, Said::Granted(grant(&hook)));
-        assert_eq!(
-            token(store, key.secret.expose()),
-            Said::Granted(grant(&key))
-        );
+        assert_eq!(token(store, key.secret.expose()), Said::Granted(grant(&key)));
     }
     assert!(block_on(other.revoke(&hook.credential.id)).unwrap());
     assert!(block_on(one.revoke(&key.credential.id)).unwrap());
@@ -39,9 +36,7 @@ fn a_check_does_not_wait_for_whoever_writes() {
     let store = place.create();
     let hook = add_webhook(&store, 1);
     let writer = Connection::open(place.file()).unwrap();
-    writer
-        .execute_batch("BEGIN IMMEDIATE; DELETE FROM credentials")
-        .unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM credentials").unwrap();
     // Nor for a writer through the same handle, which waits for the other.
     let start = Barrier::new(2);
     thread::scope(|scope| {
@@ -72,10 +67,7 @@ fn a_new_file_opened_at_once_by_many_has_one_key() {
                 place.create()
             };
             let handles: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
-            handles
-                .into_iter()
-                .map(|handle| handle.join().unwrap())
-                .collect()
+            handles.into_iter().map(|handle| handle.join().unwrap()).collect()
         });
         let hook = add_webhook(&stores[0], 1);
         for store in &stores {
@@ -124,10 +116,8 @@ fn processes_that_issue_and_revoke_at_once_lose_nothing() {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success());
         let output = String::from_utf8(output.stdout).unwrap();
-        let kept: Vec<_> = output
-            .lines()
-            .filter_map(|line| line.strip_prefix("kept ")?.split_once(' '))
-            .collect();
+        let kept: Vec<_> =
+            output.lines().filter_map(|line| line.strip_prefix("kept ")?.split_once(' ')).collect();
         assert_eq!(kept.len(), EACH);
         for (id, secret) in kept {
             let Said::Granted(grant) = webhook(&store, 1, secret) else {

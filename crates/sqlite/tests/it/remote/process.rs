@@ -70,12 +70,7 @@ async fn serve(store: Sqlite, connection: UnixStream) {
             }
             (_, None) => panic!("no transaction is open"),
         };
-        if connection
-            .get_mut()
-            .write_all((answer + "\n").as_bytes())
-            .await
-            .is_err()
-        {
+        if connection.get_mut().write_all((answer + "\n").as_bytes()).await.is_err() {
             break;
         }
         line.clear();

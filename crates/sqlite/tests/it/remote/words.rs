@@ -58,21 +58,13 @@ impl<T: ToWords> ToWords for Option<T> {
 
 impl FromWord for Role {
     fn from_word(word: &str) -> Self {
-        if word == "owner" {
-            Self::Owner
-        } else {
-            Self::Member
-        }
+        if word == "owner" { Self::Owner } else { Self::Member }
     }
 }
 
 impl ToWords for Role {
     fn to_words(&self) -> String {
-        let word = if *self == Self::Owner {
-            "owner"
-        } else {
-            "member"
-        };
+        let word = if *self == Self::Owner { "owner" } else { "member" };
         word.to_owned()
     }
 }
@@ -84,13 +76,7 @@ impl ToWords for Change {
             OwnerChange::Vacant => "vacant".to_owned(),
             OwnerChange::PassesTo(user) => user.to_string(),
         };
-        let Self {
-            chat,
-            user,
-            actor,
-            entity,
-            ..
-        } = self;
+        let Self { chat, user, actor, entity, .. } = self;
         format!("{chat} {user} {actor} {entity} {owner}")
     }
 }
@@ -132,9 +118,7 @@ pub(crate) fn read_answer<T: FromWord>(answer: &str) -> Result<T, StoreError> {
     if let Some(word) = answer.strip_prefix("ok ") {
         return Ok(T::from_word(word));
     }
-    let failure = answer
-        .strip_prefix("error ")
-        .and_then(|failure| failure.split_once(' '));
+    let failure = answer.strip_prefix("error ").and_then(|failure| failure.split_once(' '));
     let (kind, report) = failure.unwrap_or(("5", "the other process is gone"));
     let kind = KINDS[kind.parse::<usize>().unwrap()];
     Err(StoreError::new(kind, "work in the other process").with_source(report.to_owned()))

@@ -1,4 +1,4 @@
-//! What SQLite's errors mean.
+//! The meaning of SQLite's errors.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,24 +7,42 @@ use crm_chat_domain::{StoreError, StoreErrorKind};
 use rusqlite::ffi::SQLITE_READONLY_DIRECTORY;
 use rusqlite::{Error, ErrorCode};
 
-/// Returns the function that turns SQLite's error at `operation` into the store's.
-pub(crate) fn failed(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Error) -> StoreError {
+/// Returns a function that converts SQLite's error at `operation` into a store's.
+pub fn failed(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Error) -> StoreError {
     |error| StoreError::new(kind(&error), operation).with_source(Cause(error))
 }
 
-/// Turns the error of a COMMIT into the store's.
+/// Returns a function that converts the error of the COMMIT of `operation` into a store's.
 ///
-/// If the disk failed, the commit may have reached it and be found there after a restart. Whatever else fails, fails
-/// before the transaction's last frame is written, and the session rolls back.
-pub(crate) fn commit_failed(error: Error) -> StoreError {
-    let kind = match error.sqlite_error_code() {
-        Some(ErrorCode::SystemIoFailure) => StoreErrorKind::OutcomeUnknown,
-        _ => kind(&error),
-    };
-    StoreError::new(kind, "commit a transaction").with_source(Cause(error))
+/// If the disk failed, the commit may have reached it and be found there after a restart. So may
+/// one that ran out of memory: SQLite registers the frames of a commit in the shared index after it
+/// has synced them, and that may allocate. Whatever else fails, fails before the transaction's last
+/// frame is written.
+pub fn commit_failed(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Error) -> StoreError {
+    |error| {
+        let kind = match error.sqlite_error_code() {
+            Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory) => {
+                StoreErrorKind::OutcomeUnknown
+            }
+            _ => kind(&error),
+        };
+        StoreError::new(kind, operation).with_source(Cause(error))
+    }
 }
 
-/// SQLite's error in one line, with what a person can do about it.
+/// Returns the error for stored data that breaks the store's own rules.
+pub fn corrupt(table: &str, key: impl fmt::Display, problem: impl Into<String>) -> StoreError {
+    let operation = format!("read table `{table}`, key {key}");
+    StoreError::new(StoreErrorKind::Corrupt, operation).with_source(problem.into())
+}
+
+/// Checks whether an error means that another connection holds a lock.
+#[must_use]
+pub fn is_busy(error: &Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// SQLite's error in one line, with what to do about it.
 #[derive(Debug)]
 struct Cause(Error);
 
@@ -40,40 +58,22 @@ impl fmt::Display for Cause {
             (_, SQLITE_READONLY_DIRECTORY) => {
                 f.write_str("its folder cannot be written, and the journal lies beside the file")
             }
-            (ErrorCode::CannotOpen, _) => {
-                write!(
-                    f,
-                    "SQLite cannot open it (code {code}): is its folder there, and can it be written?"
-                )
-            }
-            (ErrorCode::DiskFull, _) => write!(
+            (ErrorCode::CannotOpen, _) => write!(
                 f,
-                "the disk is full (code {code}): free some space and try again"
+                "SQLite cannot open it (code {code}): is its folder there, and can it be written?"
             ),
-            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
-                write!(
-                    f,
-                    "{} (code {code}): the file is damaged, restore a backup",
-                    self.0
-                )
+            (ErrorCode::DiskFull, _) => {
+                write!(f, "the disk is full (code {code}): free some space and try again")
             }
+            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => write!(
+                f,
+                "{} (code {code}): the file is damaged, see docs/operating.md on how to restore a \
+                 backup",
+                self.0
+            ),
             _ => write!(f, "{} (code {code})", self.0),
         }
     }
-}
-
-/// Makes the error for stored data that break the store's own rules.
-pub(crate) fn corrupt(table: &str, key: impl fmt::Display, problem: String) -> StoreError {
-    let operation = format!("read table `{table}`, key {key}");
-    StoreError::new(StoreErrorKind::Corrupt, operation).with_source(problem)
-}
-
-/// Tells whether somebody else holds a lock.
-pub(crate) fn is_busy(error: &Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-    )
 }
 
 fn kind(error: &Error) -> StoreErrorKind {
@@ -134,27 +134,22 @@ mod tests {
     }
 
     #[test]
-    fn only_a_commit_that_the_disk_failed_has_an_unknown_outcome() {
-        let kind = |code| commit_failed(error(code)).kind();
-        assert_eq!(
-            kind(ffi::SQLITE_IOERR_FSYNC),
-            StoreErrorKind::OutcomeUnknown
-        );
+    fn outcome_of_a_commit_is_unknown_only_if_it_may_be_on_disk() {
+        let kind = |code| commit_failed("commit")(error(code)).kind();
+        assert_eq!(kind(ffi::SQLITE_IOERR_FSYNC), StoreErrorKind::OutcomeUnknown);
+        assert_eq!(kind(ffi::SQLITE_NOMEM), StoreErrorKind::OutcomeUnknown);
         assert_eq!(kind(ffi::SQLITE_FULL), StoreErrorKind::Unavailable);
-        assert_eq!(
-            kind(ffi::SQLITE_CONSTRAINT_FOREIGNKEY),
-            StoreErrorKind::Other
-        );
+        assert_eq!(kind(ffi::SQLITE_CONSTRAINT_FOREIGNKEY), StoreErrorKind::Other);
     }
 
     #[test]
-    fn only_a_lock_held_elsewhere_is_waited_for() {
+    fn only_a_lock_held_elsewhere_is_busy() {
         assert!(is_busy(&error(ffi::SQLITE_BUSY_SNAPSHOT)) && is_busy(&error(ffi::SQLITE_LOCKED)));
         assert!(!is_busy(&error(ffi::SQLITE_IOERR)) && !is_busy(&Error::QueryReturnedNoRows));
     }
 
     #[test]
-    fn the_cause_says_what_to_do_about_it() {
+    fn cause_says_what_to_do() {
         for (code, expected) in [
             (
                 SQLITE_READONLY_DIRECTORY,
@@ -164,26 +159,23 @@ mod tests {
                 ffi::SQLITE_CANTOPEN,
                 "SQLite cannot open it (code 14): is its folder there, and can it be written?",
             ),
-            (
-                ffi::SQLITE_FULL,
-                "the disk is full (code 13): free some space and try again",
-            ),
+            (ffi::SQLITE_FULL, "the disk is full (code 13): free some space and try again"),
         ] {
             assert_eq!(Cause(error(code)).to_string(), expected);
         }
         for (code, end) in [
             (
                 ffi::SQLITE_CORRUPT,
-                " (code 11): the file is damaged, restore a backup",
+                " (code 11): the file is damaged, see docs/operating.md on how to restore a backup",
             ),
             (
                 ffi::SQLITE_NOTADB,
-                " (code 26): the file is damaged, restore a backup",
+                " (code 26): the file is damaged, see docs/operating.md on how to restore a backup",
             ),
             (ffi::SQLITE_CONSTRAINT, " (code 19)"),
         ] {
-            let told = Cause(error(code)).to_string();
-            assert!(told.ends_with(end) && !told.starts_with(end), "{told}");
+            let actual = Cause(error(code)).to_string();
+            assert!(actual.ends_with(end) && !actual.starts_with(end), "{actual}");
         }
     }
 }

@@ -1,0 +1,182 @@
+//! Callers that lose their activity, webhook or token during a call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::http::Request;
+use crm_chat_conformance::faults::{Call, Fault, Faulty, Gate};
+use crm_chat_domain::{Edit, UserId};
+use crm_chat_memory::Memory;
+use crm_chat_rest::{CredentialKind, CredentialStore, MemoryCredentials, Options, Scopes, router};
+use serde_json::json;
+
+use crate::support::{Answer, DELETE, Secrets, Wire, memory, world};
+
+const REMOVED: [u8; 3] = [7, 12, 13];
+
+/// Returns a batch that removes users, one after another.
+fn batch(users: &[u8]) -> String {
+    let commands: Vec<_> = users
+        .iter()
+        .map(|user| format!("{DELETE}?CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID={user}"))
+        .collect();
+    json!({"cmd": commands}).to_string()
+}
+
+fn request(path: &str, body: String) -> Request<Body> {
+    Request::post(path)
+        .header("content-type", "application/json")
+        .body(body.into())
+        .expect("a request")
+}
+
+struct World {
+    store: Faulty<Memory>,
+    credentials: Arc<MemoryCredentials>,
+    clock: Arc<AtomicU64>,
+    wire: Arc<Wire>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let store = Faulty::new(memory(&world()).await);
+        let clock = Arc::new(AtomicU64::new(1_700_000_000));
+        let seconds = Arc::clone(&clock);
+        let credentials = MemoryCredentials::new().expect("there is randomness");
+        let credentials = Arc::new(credentials.with_clock(move || {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.load(Ordering::SeqCst))
+        }));
+        let secrets = Secrets::issue(&credentials).await;
+        let router = router(store.clone(), Arc::clone(&credentials), Options::default());
+        let wire = Arc::new(Wire { router, secrets });
+        Self { store, credentials, clock, wire }
+    }
+
+    /// Asks, holds the call at the begin of its `n`-th transaction, and does something meanwhile.
+    async fn ask_and_interrupt(
+        &self,
+        request: Request<Body>,
+        n: usize,
+        meanwhile: impl AsyncFnOnce(&Self),
+    ) -> Answer {
+        let gate = Gate::default();
+        self.store.inject(self.position_of_begin(n).await, Fault::StallBefore(gate.clone()));
+        let wire = Arc::clone(&self.wire);
+        let asking = tokio::spawn(async move { wire.ask(request).await });
+        let reached = tokio::time::timeout(Duration::from_mins(1), gate.reached()).await;
+        reached.expect("the transaction is begun");
+        meanwhile(self).await;
+        gate.open();
+        asking.await.expect("an answer")
+    }
+
+    /// Finds out, in a world like this one, which port call begins the `n`-th transaction of the
+    /// batch.
+    async fn position_of_begin(&self, n: usize) -> usize {
+        let like = Self::new().await;
+        let path = like.wire.secrets.fill("/rest/1/{secret}/batch");
+        like.wire.ask(request(&path, batch(&REMOVED))).await;
+        let calls = like.store.calls();
+        let begins = calls.iter().enumerate().filter(|(_, call)| **call == Call::Begin);
+        begins.map(|(index, _)| index + 1).nth(n - 1).expect("enough transactions")
+    }
+
+    async fn deactivate_caller(&self) {
+        let user = UserId::new(1).expect("an id");
+        let edited = self.store.inner().edit(&Edit::DeactivateUser { user }).await;
+        edited.expect("it is made");
+    }
+
+    async fn removed(&self) -> Vec<i64> {
+        let log = self.store.inner().log(0, usize::MAX).await;
+        log.iter().map(|entry| entry.record.user.get()).collect()
+    }
+}
+
+#[track_caller]
+fn assert_cut_off(answer: &Answer, code: &str) {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let result = &answer.body["result"];
+    assert_eq!(result["result"], json!([8773]), "{answer:?}");
+    for command in ["1", "2"] {
+        assert_eq!(result["result_error"][command]["error"], code, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn caller_deactivated_during_a_batch_removes_no_one_any_more() {
+    let world = World::new().await;
+    let path = world.wire.secrets.fill("/rest/1/{secret}/batch");
+    // The first transaction asks whether the batch's caller is active, the others are its
+    // commands'.
+    let request = request(&path, batch(&REMOVED));
+    let answer =
+        world.ask_and_interrupt(request, 3, async |world| world.deactivate_caller().await).await;
+    assert_cut_off(&answer, "authorization_error");
+    assert_eq!(world.removed().await, [7]);
+}
+
+#[tokio::test]
+async fn activity_of_the_caller_is_asked_in_the_transaction_of_the_removal() {
+    let world = World::new().await;
+    let path = format!("/rest/1/{{secret}}/{DELETE}?CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID=");
+    let answer = world.wire.get(&format!("{path}7")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let user = UserId::new(1).expect("an id");
+    let calls = world.store.calls();
+    assert_eq!(calls[..2], [Call::Begin, Call::IsActive { user }]);
+    let begins = calls.iter().filter(|call| **call == Call::Begin);
+    assert_eq!(begins.count(), 1, "{calls:?}");
+
+    world.deactivate_caller().await;
+    let answer = world.wire.get(&format!("{path}12")).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert_eq!(answer.body["error"], "authorization_error");
+    assert_eq!(world.removed().await, [7]);
+}
+
+#[tokio::test]
+async fn webhook_revoked_during_a_batch_removes_no_one_any_more() {
+    let world = World::new().await;
+    let path = world.wire.secrets.fill("/rest/1/{secret}/batch");
+    let request = request(&path, batch(&REMOVED));
+    let answer = world
+        .ask_and_interrupt(request, 2, async |world| {
+            let webhook = CredentialKind::Webhook.id(1);
+            let revoked = world.credentials.revoke(&webhook).await;
+            assert!(revoked.expect("it is revoked"));
+        })
+        .await;
+    assert_cut_off(&answer, "INVALID_CREDENTIALS");
+    assert_eq!(world.removed().await, [7]);
+}
+
+#[tokio::test]
+async fn token_that_expires_during_a_batch_removes_no_one_any_more() {
+    for in_header in [false, true] {
+        let world = World::new().await;
+        let scopes: Scopes = ["imopenlines"].into_iter().collect();
+        let user = UserId::new(1).expect("an id");
+        let minute = Duration::from_mins(1);
+        let token = world.credentials.add_token(user, scopes, minute).await;
+        let token = token.expect("a token").secret;
+        let mut request = request("/rest/batch", batch(&REMOVED));
+        if in_header {
+            let bearer = format!("Bearer {}", token.expose()).parse();
+            let headers = request.headers_mut();
+            headers.insert("authorization", bearer.expect("a value"));
+        } else {
+            let uri = format!("/rest/batch?auth={}", token.expose()).parse();
+            *request.uri_mut() = uri.expect("an address");
+        }
+        let answer = world
+            .ask_and_interrupt(request, 2, async |world| {
+                world.clock.fetch_add(60, Ordering::SeqCst);
+            })
+            .await;
+        assert_cut_off(&answer, "expired_token");
+        assert_eq!(world.removed().await, [7]);
+    }
+}

@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod backup;
+mod error;
+mod file;
+mod identity;
+mod probe;
+mod schema;
+
+pub use backup::backup;
+pub use error::{commit_failed, corrupt, failed, is_busy};
+pub use file::{DatabaseFile, OpenOptions, configure};
+pub use schema::{FilePermissions, Schema};

@@ -1,0 +1,14 @@
+//! The store's schema.
+
+use crm_chat_sqlite_file::{FilePermissions, Schema};
+
+/// A store's file. Its permissions may be widened: it holds no secrets.
+pub(crate) static SCHEMA: Schema = Schema {
+    // `crmc` in ASCII.
+    application_id: 0x6372_6d63,
+    migrations: &[include_str!("../migrations/001_initial.sql")],
+    initialize: |_| Ok(()),
+    contents: "store",
+    foreign: "it is a SQLite database of another program",
+    permissions: FilePermissions::Any,
+};

@@ -1,0 +1,140 @@
+//! The numbers of the removal log: epochs and pruning.
+
+use crm_chat_domain::{LogEntry, Outcome, Snapshot, remove_user};
+use crm_chat_sqlite::{LogPage, Sqlite};
+use rusqlite::Connection;
+
+use crate::support::{Place, block_on, removal, user, world};
+
+fn remove(store: &Sqlite, ids: std::ops::RangeInclusive<i64>) {
+    for id in ids {
+        let removed = block_on(remove_user(store, user(1), &removal(id)));
+        assert!(matches!(removed, Ok(Outcome::Removed(_))), "{removed:?}");
+    }
+}
+
+fn page(store: &Sqlite, after: u64) -> LogPage {
+    block_on(store.log_page(after, 1000)).unwrap()
+}
+
+fn numbers(entries: &[LogEntry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.sequence).collect()
+}
+
+#[test]
+fn pruned_numbers_are_not_given_again() {
+    let place = Place::holding(&world(20));
+    let store = place.open();
+    remove(&store, 3..=7);
+    let before = page(&store, 0);
+    assert_eq!((before.last, before.pruned_through), (5, 0));
+
+    assert_eq!(block_on(store.prune_log(4)).unwrap(), 3);
+    let after = page(&store, 0);
+    assert_eq!((after.epoch, after.last, after.pruned_through), (before.epoch.clone(), 5, 3));
+    assert_eq!(after.entries, before.entries[3..]);
+    // What is pruned already does not count, nor does a lower number take anything back.
+    assert_eq!(block_on(store.prune_log(2)).unwrap(), 0);
+    assert_eq!(page(&store, 0).pruned_through, 3);
+
+    // Even of an empty log, the next number is a new one, and it is not pruned in advance.
+    assert_eq!(block_on(store.prune_log(u64::MAX)).unwrap(), 2);
+    drop(store);
+    let store = place.open();
+    let empty = page(&store, 0);
+    assert_eq!((empty.last, empty.pruned_through), (5, 5));
+    assert!(empty.entries.is_empty());
+    remove(&store, 8..=8);
+    let next = page(&store, 5);
+    assert_eq!(numbers(&next.entries), [6]);
+    assert_eq!((next.epoch, next.pruned_through), (before.epoch, 5));
+}
+
+#[test]
+fn long_log_is_pruned_in_several_transactions() {
+    let place = Place::new();
+    let store = place.open();
+    let record = world_with_removals(2500);
+    block_on(store.load(record)).unwrap();
+    assert_eq!(block_on(store.prune_log(2401)).unwrap(), 2400);
+    let page = page(&store, 0);
+    assert_eq!((page.pruned_through, page.last), (2400, 2500));
+    assert_eq!(numbers(&page.entries), (2401..=2500).collect::<Vec<_>>());
+}
+
+fn world_with_removals(count: i64) -> Snapshot {
+    let mut snapshot = world(3);
+    snapshot.removals = (1..=count)
+        .map(|id| crm_chat_domain::RemovalRecord {
+            chat: 8773.try_into().unwrap(),
+            user: user(id),
+            actor: user(1),
+            entity: crate::support::deal(),
+            new_owner: None,
+            recorded_at: None,
+        })
+        .collect();
+    snapshot
+}
+
+/// As an operator does who edits the tables by hand.
+#[test]
+fn deleted_rows_give_no_number_again() {
+    let place = Place::holding(&world(20));
+    let store = place.open();
+    remove(&store, 3..=4);
+    let foreign = Connection::open(place.file()).unwrap();
+    foreign.execute("DELETE FROM removals", []).unwrap();
+    assert_eq!(page(&store, 0).last, 2);
+    remove(&store, 5..=5);
+    assert_eq!(numbers(&page(&store, 2).entries), [3]);
+}
+
+#[test]
+fn each_load_begins_an_epoch_and_numbers_from_one() {
+    let place = Place::new();
+    let store = place.open();
+    let mut epochs = vec![page(&store, 0).epoch];
+    for _ in 0..2 {
+        block_on(store.load(world_with_removals(2))).unwrap();
+        remove(&store, 3..=4);
+        block_on(store.prune_log(2)).unwrap();
+        block_on(store.load(world_with_removals(2))).unwrap();
+        let loaded = page(&store, 0);
+        assert_eq!((loaded.last, loaded.pruned_through), (2, 0));
+        assert_eq!(numbers(&loaded.entries), [1, 2]);
+        remove(&store, 3..=3);
+        let next = page(&store, 2);
+        assert_eq!((numbers(&next.entries), &next.epoch), (vec![3], &loaded.epoch));
+        epochs.push(loaded.epoch);
+    }
+    block_on(store.load(Snapshot::default())).unwrap();
+    let empty = page(&store, 0);
+    assert_eq!((empty.last, empty.pruned_through), (0, 0));
+    epochs.push(empty.epoch);
+    for epoch in &epochs {
+        assert_eq!(epoch.len(), 32);
+        assert!(epoch.bytes().all(|byte| b"0123456789abcdef".contains(&byte)));
+    }
+    epochs.sort();
+    epochs.dedup();
+    assert_eq!(epochs.len(), 4);
+}
+
+#[test]
+fn epoch_is_the_same_for_every_handle_and_after_a_restart() {
+    let place = Place::holding(&world(3));
+    let (one, other) = (place.open(), place.open());
+    let epoch = page(&one, 0).epoch;
+    assert_eq!(page(&other, 0).epoch, epoch);
+    drop((one, other));
+    assert_eq!(page(&place.open(), 0).epoch, epoch);
+}
+
+#[test]
+fn page_is_limited_and_starts_above_the_number() {
+    let place = Place::holding(&world_with_removals(9));
+    let store = place.open();
+    let page = block_on(store.log_page(3, 2)).unwrap();
+    assert_eq!((numbers(&page.entries), page.last), (vec![4, 5], 9));
+}
