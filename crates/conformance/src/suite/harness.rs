@@ -71,6 +71,6 @@ pub trait Harness: Send + Sync + 'static {
     /// Returns how long a case may run without taking a step. A case that exceeds it fails: either
     /// a lock was leaked, or two transactions wait for each other.
     fn case_timeout(&self) -> Duration {
-        Duration::from_mins(1)
+        Duration::from_secs(60)
     }
 }
