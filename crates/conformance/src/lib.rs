@@ -4,6 +4,7 @@
 pub mod doubles;
 pub mod fixtures;
 pub mod generators;
+pub mod guide;
 pub mod linearizability;
 pub mod model;
 pub mod prelude;
