@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crm_chat_conformance::history::{Ending, Event, History, check};
-use crm_chat_conformance::model::{Call, Operation, Response};
+use crm_chat_conformance::linearizability::{Completion, Event, History, check};
+use crm_chat_conformance::model::{Operation, RemovalCall, Response};
 use crm_chat_credentials::{CredentialId, CredentialStore, Scopes, SqliteCredentials};
 use crm_chat_domain::snapshot::{EditError, Link, RemovalRight};
 use crm_chat_domain::{
@@ -204,9 +204,9 @@ fn ask(
 /// A removal of the caller from a chat of which the caller is not a member, which is asked by the
 /// auditor. No rule but those of the user can fail, so the model's answer says whether the caller
 /// is active.
-fn probe(caller: UserId) -> Call {
+fn probe(caller: UserId) -> RemovalCall {
     let removal = Removal::new("company:9".parse().unwrap(), caller);
-    Call::new(UserId::new(AUDITOR).unwrap(), &removal)
+    RemovalCall::new(UserId::new(AUDITOR).unwrap(), &removal)
 }
 
 /// Records a history in which the activity of callers counts, which the model does not ask.
@@ -221,48 +221,51 @@ impl Recording {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn push(&self, began: u64, ended: Option<u64>, operation: Operation, ending: Ending) {
-        self.events.lock().unwrap().push(Event { operation, began, ended, ending });
+    fn push(
+        &self,
+        invoked_at: u64,
+        completed_at: Option<u64>,
+        operation: Operation,
+        completion: Completion,
+    ) {
+        self.events.lock().unwrap().push(Event { operation, invoked_at, completed_at, completion });
     }
 
     /// Records an answer as that to two removals in one transaction: the probe and the removal. A
     /// caller who is not active is answered the probe alone.
-    fn answered(&self, began: u64, caller: UserId, removal: &Removal, meaning: Meaning) {
+    fn answered(&self, invoked_at: u64, caller: UserId, removal: &Removal, meaning: Meaning) {
         let chat = ChatId::new(AUDITED).unwrap();
         let active = Err(Refusal::NotAMember { user: caller, chat });
         let inactive = Err(Refusal::UserNotActive { user: caller });
-        let call = Call::new(caller, removal);
-        let (calls, ending) = match meaning {
-            Meaning::Answer(answer) => (
-                vec![probe(caller), call],
-                Ending::Responded(Response::Answers(vec![active, answer])),
-            ),
-            Meaning::Inactive => {
-                (vec![probe(caller)], Ending::Responded(Response::Answers(vec![inactive])))
+        let call = RemovalCall::new(caller, removal);
+        let (calls, completion) = match meaning {
+            Meaning::Answer(answer) => {
+                (vec![probe(caller), call], Completion::Ok(Response::Answers(vec![active, answer])))
             }
-            Meaning::InvalidSecret => (vec![call], Ending::Failed(StoreErrorKind::Unavailable)),
-            Meaning::Failed(kind) => (vec![call], Ending::Failed(kind)),
+            Meaning::Inactive => {
+                (vec![probe(caller)], Completion::Ok(Response::Answers(vec![inactive])))
+            }
+            Meaning::InvalidSecret => (vec![call], Completion::Fail(StoreErrorKind::Unavailable)),
+            Meaning::Failed(kind) => (vec![call], Completion::Fail(kind)),
         };
-        let ended = Some(self.now());
-        self.push(began, ended, Operation::RemoveMany(calls), ending);
+        let completed_at = Some(self.now());
+        self.push(invoked_at, completed_at, Operation::RemoveMany(calls), completion);
     }
 
     /// Records a removal whose answer was lost. The model makes it for an inactive caller too.
-    fn lost(&self, began: u64, caller: UserId, removal: &Removal) {
-        let call = Call::new(caller, removal);
-        self.push(began, None, Operation::Remove(call), Ending::Open);
+    fn lost(&self, invoked_at: u64, caller: UserId, removal: &Removal) {
+        let call = RemovalCall::new(caller, removal);
+        self.push(invoked_at, None, Operation::Remove(call), Completion::Indeterminate);
     }
 
-    fn edited(&self, began: u64, edit: Edit, result: Result<(), EditError>) {
-        let ending = match result {
-            Ok(()) => Ending::Responded(Response::Edited(Ok(()))),
-            Err(EditError::Rejected(rejection)) => {
-                Ending::Responded(Response::Edited(Err(rejection)))
-            }
-            Err(EditError::Store(error)) => Ending::Failed(error.kind()),
+    fn edited(&self, invoked_at: u64, edit: Edit, result: Result<(), EditError>) {
+        let completion = match result {
+            Ok(()) => Completion::Ok(Response::Edited(Ok(()))),
+            Err(EditError::Rejected(rejection)) => Completion::Ok(Response::Edited(Err(rejection))),
+            Err(EditError::Store(error)) => Completion::Fail(error.kind()),
         };
-        let ended = Some(self.now());
-        self.push(began, ended, Operation::Edit(edit), ending);
+        let completed_at = Some(self.now());
+        self.push(invoked_at, completed_at, Operation::Edit(edit), completion);
     }
 }
 
@@ -357,7 +360,7 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
                     let (actor, removal) = draw.removal();
                     let secret = secrets.draw(actor, &mut draw);
                     let revoked = secret.revoked.load(Ordering::SeqCst);
-                    let began = recording.now();
+                    let invoked_at = recording.now();
                     let asked = ask(&mut connection, &secret.path, &removal, call % 3 == 2);
                     if let Ok((status, body)) = asked {
                         let meaning = understand(actor, &removal, status, &body);
@@ -374,9 +377,9 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
                             }
                             Meaning::Failed(_) => {}
                         }
-                        recording.answered(began, actor, &removal, meaning);
+                        recording.answered(invoked_at, actor, &removal, meaning);
                     } else {
-                        recording.lost(began, actor, &removal);
+                        recording.lost(invoked_at, actor, &removal);
                         assert_eq!(server, 0, "the other server answers");
                         server = 1;
                         connection = reopen(servers, &mut server);
@@ -397,9 +400,9 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
                     secrets.rotate(draw.actor());
                 }
                 let edit = draw.edit();
-                let began = recording.now();
+                let invoked_at = recording.now();
                 let result = block_on(store.edit(&edit));
-                recording.edited(began, edit, result);
+                recording.edited(invoked_at, edit, result);
                 thread::sleep(Duration::from_millis(1));
             }
         });
