@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
 
 mod digest;
+pub mod guide;
 mod memory;
 mod secret;
 #[cfg(feature = "sqlite")]
