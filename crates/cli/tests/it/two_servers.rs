@@ -1,4 +1,4 @@
-//! `serve`: two servers that share a store, while callers are deactivated and secrets revoked.
+//! Two servers share a store, while callers are deactivated and secrets are revoked.
 
 #![cfg(unix)]
 
@@ -21,18 +21,20 @@ use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::serving::{Connection, PATIENCE, Serving};
+use crate::server_process::{HttpConnection, ServerProcess, TEST_TIMEOUT};
+use crate::support::TestDir;
 
 const DELETE: &str = "imopenlines.crm.chat.user.delete";
 const ACTORS: [i64; 2] = [1, 2];
-/// May remove users from a chat without members, which nothing changes. See [`probe`].
+/// A user who may remove users from [`AUDITED`]. See [`probe`].
 const AUDITOR: i64 = 3;
+/// A chat without members, which no operation changes.
 const AUDITED: i64 = 12;
 const CONNECTIONS: usize = 32;
 const CALLS: usize = 12;
 
-/// Chats without owners: whose chat it was is nothing that an answer tells.
+/// Returns a world whose chats have no owners, because an answer does not include a change of
+/// owner.
 fn small_world() -> Snapshot {
     let users: Vec<_> =
         (1..=AUDITOR).chain(20..30).map(|id| json!({"id": id, "active": true})).collect();
@@ -68,10 +70,11 @@ fn small_world() -> Snapshot {
     .unwrap()
 }
 
-/// Numbers that look drawn, and are the same each time.
-struct Draw(u64);
+/// A generator of pseudo-random numbers, removals and edits. A seed always gives the same sequence.
+struct Generator(u64);
 
-impl Draw {
+impl Generator {
+    /// Returns a number from 0 to `end` - 1.
     fn below(&mut self, end: i64) -> i64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -112,9 +115,9 @@ impl Draw {
     }
 }
 
-/// The meaning of an answer on the wire.
+/// A response of the server, parsed.
 #[derive(Clone, Copy)]
-enum Meaning {
+enum ParsedResponse {
     Answer(Answer),
     /// The caller was not active.
     Inactive,
@@ -123,51 +126,55 @@ enum Meaning {
     Failed(StoreErrorKind),
 }
 
-/// Reads an answer. The ids of a refusal are in its description only.
-fn understand(actor: UserId, removal: &Removal, status: u16, body: &Value) -> Meaning {
+/// Parses a response to a removal.
+fn parse_response(actor: UserId, removal: &Removal, status: u16, body: &Value) -> ParsedResponse {
     let &Removal { entity, user, .. } = removal;
     match (status, body["error"].as_str()) {
-        (200, _) => Meaning::Answer(Ok(match ChatId::new(body["result"].as_i64().unwrap()) {
-            None => Outcome::NoChat,
-            Some(chat) => Outcome::Removed(Change {
-                chat,
-                user,
-                actor,
-                entity,
-                owner: OwnerChange::Unchanged,
-            }),
-        })),
-        (503, _) => Meaning::Failed(StoreErrorKind::Unavailable),
-        (500, _) => Meaning::Failed(StoreErrorKind::OutcomeUnknown),
-        (_, Some("authorization_error")) => Meaning::Inactive,
-        (_, Some("INVALID_CREDENTIALS")) => Meaning::InvalidSecret,
-        _ => Meaning::Answer(Err(refusal(actor, removal, body))),
+        (200, _) => {
+            ParsedResponse::Answer(Ok(match ChatId::new(body["result"].as_i64().unwrap()) {
+                None => Outcome::NoChat,
+                Some(chat) => Outcome::Removed(Change {
+                    chat,
+                    user,
+                    actor,
+                    entity,
+                    owner: OwnerChange::Unchanged,
+                }),
+            }))
+        }
+        (503, _) => ParsedResponse::Failed(StoreErrorKind::Unavailable),
+        (500, _) => ParsedResponse::Failed(StoreErrorKind::OutcomeUnknown),
+        (_, Some("authorization_error")) => ParsedResponse::Inactive,
+        (_, Some("INVALID_CREDENTIALS")) => ParsedResponse::InvalidSecret,
+        _ => ParsedResponse::Answer(Err(parse_refusal(actor, removal, body))),
     }
 }
 
-fn refusal(actor: UserId, removal: &Removal, body: &Value) -> Refusal {
+/// Finds the refusal with the code and description of a response. Its ids are only in the
+/// description.
+fn parse_refusal(actor: UserId, removal: &Removal, body: &Value) -> Refusal {
     let &Removal { entity, user, .. } = removal;
-    let of_a_chat = [10, 11].map(|id| ChatId::new(id).unwrap()).into_iter().flat_map(|chat| {
+    let about_chats = [10, 11].map(|id| ChatId::new(id).unwrap()).into_iter().flat_map(|chat| {
         [
             Refusal::ChatNotInCrm { chat, entity },
             Refusal::RemovalDenied { actor, chat, entity },
             Refusal::NotAMember { user, chat },
         ]
     });
-    let mut refusals = of_a_chat.chain([
+    let mut refusals = about_chats.chain([
         Refusal::AccessDenied { actor, entity },
         Refusal::UserNotActive { user },
         Refusal::InvalidArgument(Argument::ChatId),
     ]);
-    let said = |refusal: &Refusal| {
+    let matches = |refusal: &Refusal| {
         body["error"] == refusal.code() && body["error_description"] == refusal.to_string()
     };
-    refusals.find(said).unwrap_or_else(|| panic!("what is {body}?"))
+    refusals.find(matches).unwrap_or_else(|| panic!("unknown refusal: {body}"))
 }
 
-/// Asks for a removal, by itself or as the only command of a batch.
-fn ask(
-    connection: &mut Connection,
+/// Requests a removal, by a call or as the only command of a batch.
+fn request_removal(
+    connection: &mut HttpConnection,
     address: &str,
     removal: &Removal,
     in_batch: bool,
@@ -201,15 +208,19 @@ fn ask(
     })
 }
 
-/// A removal of the caller from a chat of which the caller is not a member, which is asked by the
-/// auditor. No rule but those of the user can fail, so the model's answer says whether the caller
-/// is active.
+/// Returns a removal whose answer by the model says whether a caller is active.
+///
+/// The auditor removes the caller from a chat of which the caller is not a member. Only the rules
+/// about the removed user can fail.
 fn probe(caller: UserId) -> Call {
     let removal = Removal::new("company:9".parse().unwrap(), caller);
     Call::new(UserId::new(AUDITOR).unwrap(), &removal)
 }
 
-/// Records a history in which the activity of callers counts, which the model does not ask.
+/// Records a history of removals and edits.
+///
+/// The server refuses calls on behalf of a user who is not active, but the model does not check the
+/// actor. A [`probe`] in the recorded transaction makes up for it.
 #[derive(Default)]
 struct Recording {
     clock: AtomicU64,
@@ -225,35 +236,44 @@ impl Recording {
         self.events.lock().unwrap().push(Event { operation, began, ended, ending });
     }
 
-    /// Records an answer as that to two removals in one transaction: the probe and the removal. A
-    /// caller who is not active is answered the probe alone.
-    fn answered(&self, began: u64, caller: UserId, removal: &Removal, meaning: Meaning) {
+    /// Records a response as the answers to two removals in one transaction: the probe and the
+    /// removal. For a caller who is not active, only the probe is recorded.
+    fn record_response(
+        &self,
+        began: u64,
+        caller: UserId,
+        removal: &Removal,
+        response: ParsedResponse,
+    ) {
         let chat = ChatId::new(AUDITED).unwrap();
         let active = Err(Refusal::NotAMember { user: caller, chat });
         let inactive = Err(Refusal::UserNotActive { user: caller });
         let call = Call::new(caller, removal);
-        let (calls, ending) = match meaning {
-            Meaning::Answer(answer) => (
+        let (calls, ending) = match response {
+            ParsedResponse::Answer(answer) => (
                 vec![probe(caller), call],
                 Ending::Responded(Response::Answers(vec![active, answer])),
             ),
-            Meaning::Inactive => {
+            ParsedResponse::Inactive => {
                 (vec![probe(caller)], Ending::Responded(Response::Answers(vec![inactive])))
             }
-            Meaning::InvalidSecret => (vec![call], Ending::Failed(StoreErrorKind::Unavailable)),
-            Meaning::Failed(kind) => (vec![call], Ending::Failed(kind)),
+            ParsedResponse::InvalidSecret => {
+                (vec![call], Ending::Failed(StoreErrorKind::Unavailable))
+            }
+            ParsedResponse::Failed(kind) => (vec![call], Ending::Failed(kind)),
         };
         let ended = Some(self.now());
         self.push(began, ended, Operation::RemoveMany(calls), ending);
     }
 
-    /// Records a removal whose answer was lost. The model makes it for an inactive caller too.
-    fn lost(&self, began: u64, caller: UserId, removal: &Removal) {
+    /// Records a removal whose response was lost. The model may perform it even if the caller is
+    /// not active.
+    fn record_lost(&self, began: u64, caller: UserId, removal: &Removal) {
         let call = Call::new(caller, removal);
         self.push(began, None, Operation::Remove(call), Ending::Open);
     }
 
-    fn edited(&self, began: u64, edit: Edit, result: Result<(), EditError>) {
+    fn record_edit(&self, began: u64, edit: Edit, result: Result<(), EditError>) {
         let ending = match result {
             Ok(()) => Ending::Responded(Response::Edited(Ok(()))),
             Err(EditError::Rejected(rejection)) => {
@@ -266,23 +286,25 @@ impl Recording {
     }
 }
 
-/// A webhook's secret, and how far it is revoked.
+/// A webhook, and the progress of its revocation.
 struct Secret {
     id: CredentialId,
     path: String,
+    /// Set before the revocation: from now on, the secret may be invalid.
     revoking: AtomicBool,
+    /// Set after the revocation: from now on, the secret must be invalid.
     revoked: AtomicBool,
 }
 
-/// The secrets of the actors, of which new ones replace old ones.
+/// The secrets of the actors, oldest first.
 struct Secrets {
     file: SqliteCredentials,
     issued: [Mutex<Vec<Arc<Secret>>>; ACTORS.len()],
 }
 
 impl Secrets {
-    fn in_place(place: &Place) -> Self {
-        let file = place.path("crm-chat-credentials.db");
+    fn create(dir: &TestDir) -> Self {
+        let file = dir.path("crm-chat-credentials.db");
         let secrets = Self {
             file: block_on(SqliteCredentials::open_or_create(file)).unwrap(),
             issued: Default::default(),
@@ -294,8 +316,8 @@ impl Secrets {
     }
 
     fn of(&self, actor: UserId) -> &Mutex<Vec<Arc<Secret>>> {
-        let place = ACTORS.iter().position(|id| *id == actor.get()).unwrap();
-        &self.issued[place]
+        let index = ACTORS.iter().position(|id| *id == actor.get()).unwrap();
+        &self.issued[index]
     }
 
     fn issue(&self, actor: UserId) {
@@ -319,29 +341,29 @@ impl Secrets {
         last.revoked.store(true, Ordering::SeqCst);
     }
 
-    /// Returns the newest secret of an actor, now and then one that may be revoked.
-    fn draw(&self, actor: UserId, draw: &mut Draw) -> Arc<Secret> {
+    /// Returns the newest secret of an actor, or sometimes the one before it, which may be revoked.
+    fn pick(&self, actor: UserId, generator: &mut Generator) -> Arc<Secret> {
         let issued = self.of(actor).lock().unwrap();
-        let age = usize::from(draw.below(8) == 0).min(issued.len() - 1);
+        let age = usize::from(generator.below(8) == 0).min(issued.len() - 1);
         Arc::clone(&issued[issued.len() - 1 - age])
     }
 }
 
-/// Connects to a server, or to the second one if that is the first and was killed.
-fn reopen(servers: &[Serving; 2], server: &mut usize) -> Connection {
-    Connection::open(&servers[*server].address).unwrap_or_else(|error| {
+/// Connects to a server again, or to the second one if the first was killed.
+fn reopen(servers: &[ServerProcess; 2], server: &mut usize) -> HttpConnection {
+    HttpConnection::open(&servers[*server].address).unwrap_or_else(|error| {
         assert_eq!(*server, 0, "{error}");
         *server = 1;
-        Connection::open(&servers[1].address).unwrap()
+        HttpConnection::open(&servers[1].address).unwrap()
     })
 }
 
 #[test]
-fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
+fn two_servers_on_one_store_have_a_serial_history_though_one_is_killed() {
     let world = small_world();
-    let place = Place::holding(&serde_json::to_string(&world).unwrap());
-    let secrets = Secrets::in_place(&place);
-    let servers = [Serving::in_place(&place), Serving::in_place(&place)];
+    let dir = TestDir::with_store(&serde_json::to_string(&world).unwrap());
+    let secrets = Secrets::create(&dir);
+    let servers = [ServerProcess::start(&dir), ServerProcess::start(&dir)];
     let recording = Recording::default();
     let [answered, inactive, invalid] = [const { AtomicUsize::new(0) }; 3];
 
@@ -350,33 +372,36 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
             let (recording, servers, secrets) = (&recording, &servers, &secrets);
             let (answered, inactive, invalid) = (&answered, &inactive, &invalid);
             scope.spawn(move || {
-                let mut draw = Draw(number as u64);
+                let mut generator = Generator(number as u64);
                 let mut server = number % 2;
-                let mut connection = Connection::open(&servers[server].address).unwrap();
+                let mut connection = HttpConnection::open(&servers[server].address).unwrap();
                 for call in 0..CALLS {
-                    let (actor, removal) = draw.removal();
-                    let secret = secrets.draw(actor, &mut draw);
+                    let (actor, removal) = generator.removal();
+                    let secret = secrets.pick(actor, &mut generator);
                     let revoked = secret.revoked.load(Ordering::SeqCst);
                     let began = recording.now();
-                    let asked = ask(&mut connection, &secret.path, &removal, call % 3 == 2);
-                    if let Ok((status, body)) = asked {
-                        let meaning = understand(actor, &removal, status, &body);
-                        match meaning {
-                            Meaning::Inactive => drop(inactive.fetch_add(1, Ordering::SeqCst)),
-                            Meaning::InvalidSecret => {
+                    let responded =
+                        request_removal(&mut connection, &secret.path, &removal, call % 3 == 2);
+                    if let Ok((status, body)) = responded {
+                        let response = parse_response(actor, &removal, status, &body);
+                        match response {
+                            ParsedResponse::Inactive => {
+                                inactive.fetch_add(1, Ordering::SeqCst);
+                            }
+                            ParsedResponse::InvalidSecret => {
                                 assert!(secret.revoking.load(Ordering::SeqCst), "{body}");
                                 invalid.fetch_add(1, Ordering::SeqCst);
-                                // The server closes the connection if it has not read the body.
+                                // The server closes the connection, because it has not read the body.
                                 connection = reopen(servers, &mut server);
                             }
-                            Meaning::Answer(_) => {
-                                assert!(!revoked, "a revoked secret is answered {body}");
+                            ParsedResponse::Answer(_) => {
+                                assert!(!revoked, "a revoked secret is still valid: {body}");
                             }
-                            Meaning::Failed(_) => {}
+                            ParsedResponse::Failed(_) => {}
                         }
-                        recording.answered(began, actor, &removal, meaning);
+                        recording.record_response(began, actor, &removal, response);
                     } else {
-                        recording.lost(began, actor, &removal);
+                        recording.record_lost(began, actor, &removal);
                         assert_eq!(server, 0, "the other server answers");
                         server = 1;
                         connection = reopen(servers, &mut server);
@@ -387,32 +412,32 @@ fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
             });
         }
         scope.spawn(|| {
-            let store = block_on(Sqlite::open(place.path("crm-chat.db"))).unwrap();
-            let mut draw = Draw(99);
+            let store = block_on(Sqlite::open(dir.path("crm-chat.db"))).unwrap();
+            let mut generator = Generator(99);
             let started = Instant::now();
             while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS
-                && started.elapsed() < PATIENCE
+                && started.elapsed() < TEST_TIMEOUT
             {
-                if draw.below(10) == 0 {
-                    secrets.rotate(draw.actor());
+                if generator.below(10) == 0 {
+                    secrets.rotate(generator.actor());
                 }
-                let edit = draw.edit();
+                let edit = generator.edit();
                 let began = recording.now();
                 let result = block_on(store.edit(&edit));
-                recording.edited(began, edit, result);
+                recording.record_edit(began, edit, result);
                 thread::sleep(Duration::from_millis(1));
             }
         });
         let started = Instant::now();
         while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS / 3
-            && started.elapsed() < PATIENCE
+            && started.elapsed() < TEST_TIMEOUT
         {
             thread::sleep(Duration::from_millis(1));
         }
         servers[0].signal("-KILL");
     });
 
-    let last: Snapshot = serde_json::from_str(&place.export()).unwrap();
+    let last: Snapshot = serde_json::from_str(&dir.export()).unwrap();
     let inactive = inactive.into_inner();
     let invalid = invalid.into_inner();
     assert!(

@@ -1,30 +1,33 @@
-//! How an export is laid out.
+//! The layout of an export.
 
 use std::io::{self, Write};
 
 use serde_json::ser::Formatter;
 
-/// Lays a document out so that it reads and compares well: each key of the document, and each item of its lists, on a
-/// line of its own.
+/// Formats a document for reading and for `diff`: each key of the document, and each item of its
+/// lists, is on a line of its own.
 #[derive(Default)]
-pub(super) struct Layout {
+pub(super) struct ExportFormatter {
+    /// The number of open brackets.
     depth: usize,
-    filled: bool,
+    /// `true` if something was written since the innermost bracket was opened.
+    has_items: bool,
 }
 
-/// Down to here, things stand on lines of their own: the document's keys and the items of its lists.
-const OPEN_DEPTH: usize = 2;
+/// The depth down to which each item is on a line of its own: 1 is the document's keys, 2 the items
+/// of its lists.
+const MAX_LINE_DEPTH: usize = 2;
 
-impl Layout {
+impl ExportFormatter {
     fn begin(&mut self, out: &mut (impl Write + ?Sized), bracket: &[u8]) -> io::Result<()> {
         self.depth += 1;
-        self.filled = false;
+        self.has_items = false;
         out.write_all(bracket)
     }
 
-    fn next(&mut self, out: &mut (impl Write + ?Sized), first: bool) -> io::Result<()> {
-        self.filled = true;
-        if self.depth <= OPEN_DEPTH {
+    fn begin_item(&mut self, out: &mut (impl Write + ?Sized), first: bool) -> io::Result<()> {
+        self.has_items = true;
+        if self.depth <= MAX_LINE_DEPTH {
             out.write_all(if first { b"\n" } else { b",\n" })?;
             self.indent(out)
         } else if first {
@@ -36,11 +39,11 @@ impl Layout {
 
     fn end(&mut self, out: &mut (impl Write + ?Sized), bracket: &[u8]) -> io::Result<()> {
         self.depth -= 1;
-        if self.filled && self.depth < OPEN_DEPTH {
+        if self.has_items && self.depth < MAX_LINE_DEPTH {
             out.write_all(b"\n")?;
             self.indent(out)?;
         }
-        self.filled = true;
+        self.has_items = true;
         out.write_all(bracket)
     }
 
@@ -49,7 +52,7 @@ impl Layout {
     }
 }
 
-impl Formatter for Layout {
+impl Formatter for ExportFormatter {
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
         self.begin(out, b"[")
     }
@@ -59,7 +62,7 @@ impl Formatter for Layout {
     }
 
     fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.next(out, first)
+        self.begin_item(out, first)
     }
 
     fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
@@ -71,7 +74,7 @@ impl Formatter for Layout {
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.next(out, first)
+        self.begin_item(out, first)
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {

@@ -5,37 +5,41 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use futures_lite::future::block_on;
 
+use crate::commands::Run;
 use crate::console::Console;
 use crate::credentials::CredentialsFile;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::store_url::StoreUrl;
 
-pub(crate) const HELP: &str = "\
-A copy is of one moment, complete and checked, and others may use the original
+const HELP: &str = "\
+A copy is a complete, checked snapshot; other programs may use the original
 meanwhile. Copying the files by other means is not safe while they are in use.
-Only you can read a copy, and no file is ever replaced by one. Store and
-credentials are copied one after the other.
+A copy is readable by its owner only, and never replaces a file. The store and
+the credentials are copied one after the other.
 
-To restore, stop the programs that use the file, delete its companions that end
-in `-wal` and `-shm`, and put the copy in its place. A restored store has a log
-of a new epoch; webhooks and tokens that were revoked after the backup work
-again, until they are revoked again.";
+To restore, stop the programs that use the file, delete the files beside it
+whose names end in `-wal` and `-shm`, and put the copy in its place. The log of
+a restored store begins a new epoch. Webhooks and tokens that were revoked after
+the backup are valid again until you revoke them again.";
 
+/// Copy the store, the credentials or both, while they are in use
 #[derive(Args)]
+#[command(after_long_help = HELP)]
 #[group(id = "copies", required = true, multiple = true, args = ["store_to", "credentials_to"])]
-pub(crate) struct Backup {
-    /// The new file that the store is copied to
+pub(crate) struct BackupArgs {
+    /// New file to copy the store to
     #[arg(value_name = "FILE")]
     store_to: Option<PathBuf>,
-    /// The new file that the credentials are copied to
+    /// New file to copy the credentials to
     #[arg(long, value_name = "FILE")]
     credentials_to: Option<PathBuf>,
     #[command(flatten)]
     credentials: CredentialsFile,
 }
 
-impl Backup {
-    pub(crate) fn run(&self, store: &StoreUrl, console: &mut Console<'_>) -> Result<(), Failure> {
+impl Run for BackupArgs {
+    fn run(&self, store: &StoreUrl, console: &mut Console<'_>) -> Result<(), CommandError> {
+        // Both are checked before anything is copied, so that bad usage leaves no half behind.
         let copies = [&self.store_to, &self.credentials_to];
         for file in copies.into_iter().flatten() {
             check_absent(file)?;
@@ -53,11 +57,11 @@ impl Backup {
     }
 }
 
-/// Reports a file that is in the way as bad usage, before anything is copied.
-fn check_absent(file: &Path) -> Result<(), Failure> {
+fn check_absent(file: &Path) -> Result<(), CommandError> {
+    // Not `exists`, which follows a symbolic link and misses a dangling one.
     if file.symlink_metadata().is_err() {
         return Ok(());
     }
-    let failure = Failure::input(format_args!("`{}` exists already", file.display()));
-    Err(failure.with_hint("a backup never replaces a file: name another"))
+    let exists = CommandError::input_output(format_args!("`{}` already exists", file.display()));
+    Err(exists.with_hint("a backup never replaces a file; choose another name"))
 }

@@ -1,22 +1,21 @@
-//! `edit`.
+//! `edit`: every kind of edit, and invalid lines.
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, WORLD};
+use crate::support::{TestDir, WORLD};
 
 #[test]
-fn the_examples_in_the_help_work_and_are_all_there_are() {
-    let place = Place::holding("{}");
-    let help = place.run("edit --help").succeeded().out;
+fn help_has_a_working_example_of_every_edit() {
+    let dir = TestDir::with_store("{}");
+    let help = dir.run("edit --help").assert_success().stdout;
     let examples: Vec<&str> =
         help.lines().map(str::trim).filter(|line| line.starts_with('{')).collect();
-    place
-        .feed("edit", examples.join("\n"))
-        .succeeded()
-        .said(&format!("applied {} changes", examples.len()));
+    dir.run_with_stdin("edit", examples.join("\n"))
+        .assert_success()
+        .assert_stderr_has(&format!("applied {} edits", examples.len()));
 
-    // The message for an unknown change lists those that there are.
-    let unknown = place.feed("edit", r#"{"fly": {}}"#).ended(2).err;
+    // The message for an unknown edit lists all known ones.
+    let unknown = dir.run_with_stdin("edit", r#"{"fly": {}}"#).assert_status(2).stderr;
     let (_, known) = unknown.lines().next().unwrap().split_once("expected one of ").unwrap();
     let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
     assert_eq!(known.len(), examples.len(), "{known:?}");
@@ -29,10 +28,10 @@ fn the_examples_in_the_help_work_and_are_all_there_are() {
 }
 
 #[test]
-fn changes_are_made_in_order() {
-    let place = Place::holding("{}");
-    place.write(
-        "changes",
+fn edits_are_applied_in_order() {
+    let dir = TestDir::with_store("{}");
+    dir.write(
+        "edits",
         r#"
         {"add_chat": {"chat": 1}}
         {"join": {"chat": 1, "user": 3}}
@@ -41,14 +40,14 @@ fn changes_are_made_in_order() {
         {"set_owner": {"chat": 1, "user": 2}}
         {"set_messenger": {"installed": false}}"#,
     );
-    place.run("edit changes").succeeded().answered("").said("applied 5 changes");
-    let content = place.content();
+    dir.run("edit edits").assert_success().assert_stdout("").assert_stderr_has("applied 5 edits");
+    let content = dir.export_json();
     assert_eq!(content["chats"], json!([{"id": 1, "owner": 2, "members": [3, 2]}]));
     assert_eq!(content["messenger_installed"], Value::Bool(false));
 }
 
 #[test]
-fn the_first_bad_line_ends_it_and_what_came_before_stays() {
+fn first_invalid_line_stops_and_earlier_lines_stay_applied() {
     let cases: &[(&[u8], i32, &str)] = &[
         (br#"{"join": {"chat": 99, "user": 1}}"#, 1, "refused: line 2: chat 99 is not known"),
         (br#"{"activate_user": {"user": 99}}"#, 1, "refused: line 2: user 99 is not known"),
@@ -57,48 +56,50 @@ fn the_first_bad_line_ends_it_and_what_came_before_stays() {
             1,
             "refused: line 2: user 7 is not a member of chat 9",
         ),
-        (br#"{"join": {"chat": 9}}"#, 2, "error: line 2 is no change: missing field `user`"),
+        (br#"{"join": {"chat": 9}}"#, 2, "error: line 2: not a valid edit: missing field `user`"),
         (br#"{"join": {"chat": 9, "user": 1, "as": 2}}"#, 2, "unknown field `as`"),
-        (br#"{"join": {"chat": 0, "user": 1}}"#, 2, "error: line 2 is no change: "),
+        (br#"{"join": {"chat": 0, "user": 1}}"#, 2, "error: line 2: not a valid edit: "),
         (br#"{"join": {"chat": 9, "user": 1}"#, 2, "at column 31"),
         (br#"{"join": {"chat": 9, "user": 1}} x"#, 2, "trailing characters at column 34"),
         (
             br#"{"join": {"chat": 9, "user": 1}, "add_chat": {"chat": 2}}"#,
             2,
-            "error: line 2 is no change: ",
+            "error: line 2: not a valid edit: ",
         ),
-        (br#""join""#, 2, "error: line 2 is no change: "),
+        (br#""join""#, 2, "error: line 2: not a valid edit: "),
         (b"\xff", 2, "not UTF-8"),
     ];
-    for (line, status, said) in cases {
-        let place = Place::holding(WORLD);
+    for (line, status, message) in cases {
+        let dir = TestDir::with_store(WORLD);
         let mut lines = br#"{"join": {"chat": 9, "user": 50}}"#.to_vec();
         lines.extend_from_slice(b"\n");
         lines.extend_from_slice(line);
         lines.extend_from_slice(b"\n{\"join\": {\"chat\": 9, \"user\": 51}}\n");
-        let ran = place.feed("edit", lines).ended(*status).answered("");
-        ran.said(said).said("hint: line 1 was the last applied");
-        assert_eq!(place.content()["chats"][0]["members"], json!([12, 50]), "{said}");
+        let finished = dir.run_with_stdin("edit", lines).assert_status(*status).assert_stdout("");
+        finished
+            .assert_stderr_has(message)
+            .assert_stderr_has("hint: line 1 was the last one applied");
+        assert_eq!(dir.export_json()["chats"][0]["members"], json!([12, 50]), "{message}");
     }
 }
 
 #[test]
-fn what_no_refusal_of_a_removal_touches_an_edit_changes() {
-    // Each edit turns a refusal into a removal, or the reverse.
-    let place = Place::holding(WORLD);
-    let edit = |line: &str| drop(place.feed("edit", line).succeeded());
+fn edits_change_the_answer_to_a_removal() {
+    // Each edit turns a refusal into a removal, or the other way round.
+    let dir = TestDir::with_store(WORLD);
+    let edit = |line: &str| drop(dir.run_with_stdin("edit", line).assert_success());
     let remove =
-        |actor, user| place.run(&format!("remove --actor {actor} --entity deal:288 --user {user}"));
-    remove(2, 15).ended(1).said("CHAT_DELETE_USER_PERMISSION_DENIED");
+        |actor, user| dir.run(&format!("remove --actor {actor} --entity deal:288 --user {user}"));
+    remove(2, 15).assert_status(1).assert_stderr_has("CHAT_DELETE_USER_PERMISSION_DENIED");
     edit(r#"{"grant_removal": {"user": 2, "chat": 8773}}"#);
     edit(r#"{"set_messenger": {"installed": false}}"#);
-    remove(2, 15).ended(1).said("refused: IM_NOT_INSTALLED");
+    remove(2, 15).assert_status(1).assert_stderr_has("refused: IM_NOT_INSTALLED");
     edit(r#"{"set_messenger": {"installed": true}}"#);
-    remove(2, 15).succeeded();
+    remove(2, 15).assert_success();
     edit(r#"{"activate_user": {"user": 40}}"#);
-    remove(2, 40).succeeded();
+    remove(2, 40).assert_success();
     edit(r#"{"link": {"entity": {"type": "deal", "id": 288}, "chat": 9}}"#);
-    remove(1, 12).succeeded().answered("9\n");
+    remove(1, 12).assert_success().assert_stdout("9\n");
     edit(r#"{"revoke_access": {"user": 2, "entity": {"type": "deal", "id": 288}}}"#);
-    remove(2, 12).ended(1).said("refused: ACCESS_DENIED");
+    remove(2, 12).assert_status(1).assert_stderr_has("refused: ACCESS_DENIED");
 }

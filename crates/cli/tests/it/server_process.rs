@@ -11,54 +11,56 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::place::Place;
+use crate::support::TestDir;
 
-/// The file to which a server logs.
-pub(crate) const LOG: &str = "serve.log";
+/// The name of the file that a server logs to.
+pub(crate) const LOG_FILE: &str = "serve.log";
 
 /// The time after which a test that hangs fails.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A running `crm-chat serve`.
-pub(crate) struct Serving {
+pub(crate) struct ServerProcess {
     pub(crate) child: Child,
-    /// Kept open: the program may still print.
-    _out: BufReader<ChildStdout>,
+    /// Kept open, because the program may still print.
+    _stdout: BufReader<ChildStdout>,
+    /// The address that the server printed.
     pub(crate) address: String,
+    /// The example request that the server printed.
     pub(crate) curl: String,
 }
 
-impl Serving {
-    /// Starts a server that logs to the file [`LOG`].
-    pub(crate) fn in_place(place: &Place) -> Self {
-        Self::with(place, "")
+impl ServerProcess {
+    /// Starts a server that logs to the file [`LOG_FILE`].
+    pub(crate) fn start(dir: &TestDir) -> Self {
+        Self::with_options(dir, "")
     }
 
     /// Starts a server with more options, separated by spaces.
-    pub(crate) fn with(place: &Place, options: &str) -> Self {
-        let log = File::create(place.path(LOG)).unwrap();
+    pub(crate) fn with_options(dir: &TestDir, options: &str) -> Self {
+        let log = File::create(dir.path(LOG_FILE)).unwrap();
         let options = options.split_whitespace();
-        Self::start(
-            place.program(["serve", "--listen", "127.0.0.1:0"].into_iter().chain(options)),
+        Self::spawn(
+            dir.command(["serve", "--listen", "127.0.0.1:0"].into_iter().chain(options)),
             log,
         )
     }
 
     /// Starts a server that logs elsewhere.
-    pub(crate) fn logging_to(place: &Place, log: impl Into<Stdio>) -> Self {
-        Self::start(place.program(["serve", "--listen", "127.0.0.1:0"]), log)
+    pub(crate) fn logging_to(dir: &TestDir, log: impl Into<Stdio>) -> Self {
+        Self::spawn(dir.command(["serve", "--listen", "127.0.0.1:0"]), log)
     }
 
     /// Starts a server and waits until it listens.
-    pub(crate) fn start(mut program: Command, log: impl Into<Stdio>) -> Self {
-        let mut child = program.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+    pub(crate) fn spawn(mut command: Command, log: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let [mut first, mut curl] = [String::new(), String::new()];
-        out.read_line(&mut first).unwrap();
-        out.read_line(&mut curl).unwrap();
+        stdout.read_line(&mut first).unwrap();
+        stdout.read_line(&mut curl).unwrap();
         let address = first.trim().rsplit_once('/').map(|(_, address)| address.to_owned());
         let address = address.unwrap_or_else(|| panic!("no address in {first:?}"));
-        Self { child, _out: out, address, curl }
+        Self { child, _stdout: stdout, address, curl }
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -79,27 +81,27 @@ impl Serving {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(began.elapsed() < PATIENCE, "the server does not stop");
+            assert!(began.elapsed() < TEST_TIMEOUT, "the server does not stop");
             thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-/// So that a test that fails leaves no server behind.
-impl Drop for Serving {
+/// Kills the server, so that a test that fails does not leave it running.
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A connection that sends one request after another.
-pub(crate) struct Connection(pub(crate) BufReader<TcpStream>);
+/// An HTTP connection that sends one request after another.
+pub(crate) struct HttpConnection(pub(crate) BufReader<TcpStream>);
 
-impl Connection {
+impl HttpConnection {
     pub(crate) fn open(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TEST_TIMEOUT))?;
         Ok(Self(BufReader::new(stream)))
     }
 
@@ -121,7 +123,7 @@ impl Connection {
         Ok((status, String::from_utf8(answer).unwrap()))
     }
 
-    /// Sends a whole request and returns the status and the body of its answer.
+    /// Sends a complete request, and returns the status and the body of the response.
     pub(crate) fn exchange(&mut self, request: &str) -> io::Result<(u16, Vec<u8>)> {
         self.0.get_mut().write_all(request.as_bytes())?;
         let mut line = String::new();
@@ -143,20 +145,20 @@ impl Connection {
 }
 
 /// Issues a webhook for a user and returns its secret.
-pub(crate) fn secret(place: &Place, user: i64) -> String {
-    place.run(&format!("webhook add --user {user}")).succeeded().out.trim().to_owned()
+pub(crate) fn issue_webhook(dir: &TestDir, user: i64) -> String {
+    dir.run(&format!("webhook add --user {user}")).assert_success().stdout.trim().to_owned()
 }
 
-/// Waits until a server's log holds a text, and returns the log.
+/// Waits until a server's log contains a text, and returns the log.
 #[track_caller]
-pub(crate) fn logged(place: &Place, text: &str) -> String {
+pub(crate) fn wait_for_log(dir: &TestDir, text: &str) -> String {
     let began = Instant::now();
     loop {
-        let log = fs::read_to_string(place.path(LOG)).unwrap();
+        let log = fs::read_to_string(dir.path(LOG_FILE)).unwrap();
         if log.contains(text) {
             return log;
         }
-        assert!(began.elapsed() < PATIENCE, "no `{text}` in {log}");
+        assert!(began.elapsed() < TEST_TIMEOUT, "no `{text}` in {log}");
         thread::sleep(Duration::from_millis(5));
     }
 }

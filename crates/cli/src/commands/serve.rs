@@ -1,6 +1,7 @@
-//! `serve`: answers the REST method over HTTP.
+//! `serve`: serves the REST method over HTTP.
 
 mod open_files;
+mod server_log;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -14,85 +15,90 @@ use crm_chat_rest::{
 };
 use crm_chat_sqlite::Sqlite;
 
+use self::server_log::{LogLevel, ServerLog};
+use crate::commands::Run;
 use crate::console::Console;
 use crate::credentials::CredentialsFile;
-use crate::failure::Failure;
-use crate::logging::{Log, LogLevel};
+use crate::error::CommandError;
 use crate::store_url::StoreUrl;
 
-pub(crate) const HELP: &str = "\
-Callers need a webhook or a token: `crm-chat webhook add --user N` issues one.
-`/openapi.json` describes the methods; `/healthz`, `/readyz` and `/metrics` are
-for monitoring. The log goes to standard error; a log that cannot be written
-loses lines, which `/metrics` counts, and never an answer.
+const HELP: &str = "\
+Callers need a webhook or a token: `crm-chat webhook add --user N` issues a
+webhook. `/openapi.json` describes the methods; `/healthz`, `/readyz` and
+`/metrics` are for monitoring. The log goes to standard error. If the log cannot
+be written, lines are dropped and counted in `/metrics`; requests are answered
+all the same.
 
-SIGINT or SIGTERM stops: requests that have arrived are answered, and after ten
-seconds the rest is cut off. SIGHUP reads the certificate again.";
+SIGINT and SIGTERM shut the server down: requests that have arrived are
+answered, and whatever is not done after ten seconds is aborted. SIGHUP reloads
+the certificate.";
 
+/// Serve the REST method over HTTP
 #[derive(Args)]
-pub(crate) struct Serve {
+#[command(after_long_help = HELP)]
+pub(crate) struct ServeArgs {
     #[command(flatten)]
     credentials: CredentialsFile,
-    /// The address to listen on; port 0 picks a free one
+    /// Address to listen on; port 0 selects a free port
     #[arg(
         long,
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:8080",
-        value_parser = host_and_port
+        value_parser = parse_host_and_port
     )]
     listen: String,
-    /// The chain of certificates to speak TLS with, in PEM
+    /// Certificate chain for TLS, in PEM format
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// The certificate's private key, in PEM
+    /// Private key of the certificate, in PEM format
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Holds each credential to a leaky bucket of 50 calls that drains 2 a second
+    /// Limit each credential to 2 calls a second, with bursts of up to 50
     #[arg(long)]
     rate_limit: bool,
-    /// The most connections of one address; a proxy in front has one address
+    /// Maximum number of connections from one address; a proxy counts as one address
     #[arg(
         long,
         value_name = "N",
         default_value_t = Options::default().max_connections_per_peer
     )]
     max_connections_per_peer: usize,
-    /// Takes the peer in the log from `X-Forwarded-For`: only behind a proxy that sets it
+    /// Log the peer address from `X-Forwarded-For`; use only behind a proxy that sets it
     #[arg(long)]
     trust_forwarded: bool,
-    /// Keeps serving for a time after a signal to stop, while `/readyz` answers 503
+    /// Time to keep serving after a shutdown signal, while `/readyz` answers 503
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     drain: u32,
-    /// The level of detail of the log; each level includes those before it
+    /// Level of detail of the log; each level includes those before it
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LogLevel,
 }
 
-/// Accepts what has the form of an address; names are looked up when the server starts.
-fn host_and_port(text: &str) -> Result<String, String> {
+/// Checks the form of an address. Host names are resolved when the server starts.
+fn parse_host_and_port(text: &str) -> Result<String, String> {
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
             Ok(text.to_owned())
         }
-        _ => Err("an address is HOST:PORT, such as `127.0.0.1:8080`".to_owned()),
+        _ => Err("expected HOST:PORT, such as `127.0.0.1:8080`".to_owned()),
     }
 }
 
-impl Serve {
-    pub(crate) fn run(&self, store: &StoreUrl, console: &mut Console<'_>) -> Result<(), Failure> {
+impl Run for ServeArgs {
+    fn run(&self, store: &StoreUrl, console: &mut Console<'_>) -> Result<(), CommandError> {
         let opened = store.open()?;
         let credentials = self.credentials.open()?;
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => {
-                Some(Tls::from_files(certificate, key).map_err(|error| unusable(&error))?)
+                Some(Tls::from_files(certificate, key).map_err(|error| startup_error(&error))?)
             }
             _ => None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
-            .map_err(|error| unusable(&error))?;
-        let log = Log::start(self.log_level).map_err(|error| unusable(&error))?;
+            .map_err(|error| startup_error(&error))?;
+        let log = ServerLog::start(self.log_level).map_err(|error| startup_error(&error))?;
         if store.is_open_to_others() {
             tracing::warn!(%store, "other users can read or lock the store; use `chmod 600`");
         }
@@ -101,10 +107,13 @@ impl Serve {
         options.max_connections_per_peer = self.max_connections_per_peer;
         options.trust_forwarded = self.trust_forwarded;
         options.drain = Duration::from_secs(self.drain.into());
-        options.metrics = vec![lost_lines(&log), wal_bytes(&opened)];
+        options.metrics = vec![lost_lines_metric(&log), wal_bytes_metric(&opened)];
         runtime.block_on(self.serve(opened, credentials, tls, options, console))
     }
+}
 
+impl ServeArgs {
+    /// Serves until a shutdown signal arrives.
     async fn serve(
         &self,
         store: Sqlite,
@@ -112,18 +121,19 @@ impl Serve {
         tls: Option<Tls>,
         options: Options,
         console: &mut Console<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         open_files::raise_limit(options.max_connections);
-        let stop = stop_signal().map_err(|error| unusable(&error))?;
-        let hangup = hangup_signal().map_err(|error| unusable(&error))?;
+        // Installed before the address is printed: a signal may arrive as soon as it is.
+        let stop = stop_signal().map_err(|error| startup_error(&error))?;
+        let hangup = hangup_signal().map_err(|error| startup_error(&error))?;
         tokio::spawn(reload_on(hangup, tls.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
 
         let server = Server::bind(&self.listen, store, credentials, options).await;
         let mut server = server.map_err(|error| {
-            Failure::input(format_args!("cannot listen at `{}`: {error}", self.listen))
+            CommandError::input_output(format_args!("cannot listen on `{}`: {error}", self.listen))
         })?;
-        let address = server.local_addr().map_err(|error| unusable(&error))?;
+        let address = server.local_addr().map_err(|error| startup_error(&error))?;
         if let Some(tls) = tls {
             server = server.with_tls(tls);
         } else if !is_loopback(address) {
@@ -132,24 +142,25 @@ impl Serve {
                 "secrets are sent in plain text over the network; use `--tls-cert`"
             );
         }
-        announce(&format!("{scheme}://{address}"), console)?;
+        print_address(&format!("{scheme}://{address}"), console)?;
         server.run(stop).await;
         Ok(())
     }
 }
 
-fn lost_lines(log: &Log) -> ExternalMetric {
+fn lost_lines_metric(log: &ServerLog) -> ExternalMetric {
     let help = "Log lines lost because they could not be written in time";
     ExternalMetric::counter("log_lines_lost", help, log.lost_lines())
 }
 
-fn wal_bytes(store: &Sqlite) -> ExternalMetric {
+fn wal_bytes_metric(store: &Sqlite) -> ExternalMetric {
     let store = store.clone();
-    let help = "Bytes in the journal of the store";
+    let help = "Bytes in the write-ahead log of the store";
     ExternalMetric::gauge("store_wal_bytes", help, move || store.wal_bytes())
 }
 
-/// Reads the certificate again at each SIGHUP, which would end the process if it were not handled.
+/// Reloads the certificate at each SIGHUP. Without TLS the signal is handled too, because it would
+/// otherwise end the process.
 async fn reload_on(mut hangup: HangupSignal, tls: Option<Tls>) {
     loop {
         hangup.received().await;
@@ -168,32 +179,33 @@ fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-/// Prints the address and an example of a request. A process that started the server may wait for
-/// it, so it is an error if it cannot be printed.
-fn announce(address: &str, console: &mut Console<'_>) -> Result<(), Failure> {
+/// Prints the address and an example request. Failing to print them is an error, because the
+/// process that started the server may be waiting for the address.
+fn print_address(address: &str, console: &mut Console<'_>) -> Result<(), CommandError> {
     let lines = format!(
         "listening on {address}\n\
          curl '{address}/rest/USER/SECRET/imopenlines.crm.chat.user.delete' \
          -d CRM_ENTITY_TYPE=deal -d CRM_ENTITY=DEAL -d USER_ID=MEMBER\n"
     );
     let printed = console.out.write_all(lines.as_bytes());
-    printed
-        .and_then(|()| console.out.flush())
-        .map_err(|error| Failure::input(format_args!("cannot print the address: {error}")))
+    printed.and_then(|()| console.out.flush()).map_err(|error| {
+        CommandError::input_output(format_args!("cannot print the address: {error}"))
+    })
 }
 
-/// Converts a start-up error, with its causes, into a command failure.
-fn unusable(error: &dyn Error) -> Failure {
-    Failure::input(with_causes(error))
+/// Converts a start-up error, with its causes, into a command error.
+fn startup_error(error: &dyn Error) -> CommandError {
+    CommandError::input_output(with_causes(error))
 }
 
+/// Formats an error and its causes, separated by colons.
 fn with_causes(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut next = error.source();
-    while let Some(error) = next {
+    while let Some(cause) = next {
         message.push_str(": ");
-        message.push_str(&error.to_string());
-        next = error.source();
+        message.push_str(&cause.to_string());
+        next = cause.source();
     }
     message
 }

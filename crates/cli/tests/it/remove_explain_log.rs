@@ -1,11 +1,11 @@
-//! `remove`, `explain` and `log`.
+//! `remove`, `explain` and `log` agree about the same removals.
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::place::{Place, WORLD};
+use crate::support::{TestDir, WORLD};
 
-/// The chat that an outcome answers with, or the rule that refuses and its code.
+/// The chat in the answer, or the number of the rule that refuses and its code.
 type Expected = Result<i64, (u64, &'static str)>;
 
 const CASES: &[(&str, Expected)] = &[
@@ -35,14 +35,17 @@ const CASES: &[(&str, Expected)] = &[
 #[test]
 fn remove_prints_the_chat_or_refuses_with_the_code() {
     for (arguments, expected) in CASES {
-        let place = Place::holding(WORLD);
-        let before = place.export();
-        let ran = place.run(&format!("remove {arguments}"));
+        let dir = TestDir::with_store(WORLD);
+        let before = dir.export();
+        let finished = dir.run(&format!("remove {arguments}"));
         match expected {
-            Ok(chat) => drop(ran.succeeded().answered(&format!("{chat}\n"))),
+            Ok(chat) => drop(finished.assert_success().assert_stdout(&format!("{chat}\n"))),
             Err((_, code)) => {
-                ran.ended(1).said(&format!("refused: {code}: ")).answered("");
-                assert_eq!(place.export(), before, "{arguments}");
+                finished
+                    .assert_status(1)
+                    .assert_stderr_has(&format!("refused: {code}: "))
+                    .assert_stdout("");
+                assert_eq!(dir.export(), before, "{arguments}");
             }
         }
     }
@@ -51,20 +54,22 @@ fn remove_prints_the_chat_or_refuses_with_the_code() {
 #[test]
 fn apply_and_explain_agree_with_remove() {
     for (arguments, expected) in CASES {
-        let place = Place::holding(WORLD);
-        let before = place.export();
+        let dir = TestDir::with_store(WORLD);
+        let before = dir.export();
         let explained =
-            place.run(&format!("explain --json {arguments}")).succeeded().lines().remove(0);
-        let text = place.run(&format!("explain {arguments}")).succeeded().out;
-        assert_eq!(place.export(), before, "explain changes nothing: {arguments}");
+            dir.run(&format!("explain --json {arguments}")).assert_success().json_lines().remove(0);
+        let text = dir.run(&format!("explain {arguments}")).assert_success().stdout;
+        assert_eq!(dir.export(), before, "explain changes nothing: {arguments}");
 
-        let removed = place.run(&format!("remove --json {arguments}"));
-        assert_eq!(explained["answer"], removed.lines()[0], "{arguments}");
-        let changed = place.export() != before;
+        let removed = dir.run(&format!("remove --json {arguments}"));
+        assert_eq!(explained["answer"], removed.json_lines()[0], "{arguments}");
+        let changed = dir.export() != before;
         assert_eq!(!explained["change"].is_null(), changed, "{arguments}");
 
-        let applied = Place::holding(WORLD).feed("apply", wire(arguments)).succeeded();
-        assert_eq!(applied.out, removed.out, "{arguments}");
+        let applied = TestDir::with_store(WORLD)
+            .run_with_stdin("apply", request_line(arguments))
+            .assert_success();
+        assert_eq!(applied.stdout, removed.stdout, "{arguments}");
 
         if let Err((rule, code)) = expected {
             assert_eq!(explained["deciding"], *rule, "{arguments}");
@@ -74,8 +79,8 @@ fn apply_and_explain_agree_with_remove() {
     }
 }
 
-/// The same request as a line for `apply`. Every value is a string, as on the command line.
-fn wire(arguments: &str) -> String {
+/// Converts arguments into a request for `apply`, in which every value is a string.
+fn request_line(arguments: &str) -> String {
     let mut request = serde_json::Map::new();
     let words: Vec<&str> = arguments.split(' ').collect();
     for pair in words.chunks(2) {
@@ -99,94 +104,99 @@ fn wire(arguments: &str) -> String {
 }
 
 #[test]
-fn an_empty_argument_is_absent_and_not_missing() {
-    let place = Place::holding(WORLD);
+fn empty_argument_is_an_absent_value() {
+    let dir = TestDir::with_store(WORLD);
     let remove = |user, chat| {
-        let fixed = ["remove", "--actor", "1", "--entity", "deal:288"];
-        place.run_with(fixed.into_iter().chain(["--user", user, "--chat", chat]))
+        let common = ["remove", "--actor", "1", "--entity", "deal:288"];
+        dir.run_args(common.into_iter().chain(["--user", user, "--chat", chat]))
     };
-    remove("", "").ended(1).said("refused: CRM_CHAT_EMPTY_USER");
-    remove("12", " ").ended(1).said("refused: ERROR_ARGUMENT");
-    remove(" 12\n", "").succeeded().answered("8773\n");
+    remove("", "").assert_status(1).assert_stderr_has("refused: CRM_CHAT_EMPTY_USER");
+    remove("12", " ").assert_status(1).assert_stderr_has("refused: ERROR_ARGUMENT");
+    remove(" 12\n", "").assert_success().assert_stdout("8773\n");
 }
 
 #[test]
-fn a_success_that_changes_nothing_says_so_beside_the_answer() {
-    let place = Place::holding(WORLD);
-    let absent = place.run("remove --actor 1 --entity deal:288 --user 1 --if-absent accept");
-    absent.succeeded().said("not a member of chat 8773; nothing was changed");
-    let no_chat = place.run("remove --actor 1 --entity contact:3 --user 12");
-    no_chat.succeeded().said("has no chat; nothing was changed");
-    assert_eq!(place.log(), [] as [Value; 0]);
+fn success_that_changes_nothing_is_noted_on_standard_error() {
+    let dir = TestDir::with_store(WORLD);
+    let absent = dir.run("remove --actor 1 --entity deal:288 --user 1 --if-absent accept");
+    absent.assert_success().assert_stderr_has("not a member of chat 8773; nothing was changed");
+    let no_chat = dir.run("remove --actor 1 --entity contact:3 --user 12");
+    no_chat.assert_success().assert_stderr_has("has no chat; nothing was changed");
+    assert_eq!(dir.removal_log(), [] as [Value; 0]);
 }
 
 #[test]
 fn explain_shows_every_rule_and_the_change() {
-    let place = Place::holding(WORLD);
-    let text = place.run("explain --actor 1 --entity deal:288 --user 7").succeeded().out;
+    let dir = TestDir::with_store(WORLD);
+    let text = dir.run("explain --actor 1 --entity deal:288 --user 7").assert_success().stdout;
     assert_eq!(text.matches(" holds ").count(), 12, "{text}");
     assert!(text.ends_with(
-        "\nnow, `remove` would take user 7 out of chat 8773; user 12 would own it next\n"
+        "\n`remove` would remove user 7 from chat 8773; user 12 would become its owner\n"
     ));
 
-    let text = place.run("explain --actor 3 --entity deal:x --user 1").succeeded().out;
+    let text = dir.run("explain --actor 3 --entity deal:x --user 1").assert_success().stdout;
     let verdicts: Vec<_> = text.lines().filter_map(|line| line.get(..21)).collect();
     assert!(verdicts.contains(&">  3  fails          "), "{text}");
     assert!(verdicts.contains(&"  11  holds          "), "{text}");
     assert!(verdicts.contains(&"   9  cannot be asked"), "{text}");
-    assert!(text.ends_with("would change nothing: rule 3 refuses it with ERROR_ARGUMENT\n"));
+    assert!(text.ends_with("change nothing: rule 3 refuses the removal with ERROR_ARGUMENT\n"));
 
-    let json = place.run("explain --actor 1 --entity deal:288 --user 7 --json").succeeded();
+    let json = dir.run("explain --actor 1 --entity deal:288 --user 7 --json").assert_success();
     let expected = json!({
         "chat": 8773, "user": 7, "actor": 1, "entity": {"type": "deal", "id": 288},
         "owner": "passes", "new_owner": 12
     });
-    assert_eq!(json.lines()[0]["change"], expected);
+    assert_eq!(json.json_lines()[0]["change"], expected);
 }
 
 #[test]
-fn a_store_error_after_the_deciding_rule_is_unknown_and_before_it_fails() {
-    let place = Place::holding(WORLD);
-    let connection = Connection::open(place.path("crm-chat.db")).unwrap();
+fn store_error_is_a_verdict_only_after_the_deciding_rule() {
+    let dir = TestDir::with_store(WORLD);
+    let connection = Connection::open(dir.path("crm-chat.db")).unwrap();
     connection.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE removers").unwrap();
-    let explained = place.run("explain --json --actor 3 --entity deal:288 --user 12").succeeded();
-    let rule = &explained.lines()[0]["rules"][9];
+    let explained =
+        dir.run("explain --json --actor 3 --entity deal:288 --user 12").assert_success();
+    let rule = &explained.json_lines()[0]["rules"][9];
     assert_eq!(rule["verdict"], "unknown");
     assert!(rule["store_error"].as_str().unwrap().contains("no such table: removers"), "{rule}");
-    let text = place.run("explain --actor 3 --entity deal:288 --user 12").succeeded().out;
+    let text = dir.run("explain --actor 3 --entity deal:288 --user 12").assert_success().stdout;
     assert!(text.contains("\n  10  unknown "), "{text}");
 
     for command in ["explain", "remove"] {
-        let ran = place.run(&format!("{command} --actor 1 --entity deal:288 --user 12"));
-        ran.ended(3).said("error: cannot ").said("no such table: removers").answered("");
+        let finished = dir.run(&format!("{command} --actor 1 --entity deal:288 --user 12"));
+        finished
+            .assert_status(3)
+            .assert_stderr_has("error: cannot ")
+            .assert_stderr_has("no such table: removers")
+            .assert_stdout("");
     }
 }
 
 #[test]
-fn the_log_has_each_change_once_and_goes_on_where_a_reader_left() {
-    let place = Place::holding(WORLD);
+fn log_has_each_change_once_and_continues_after_a_number() {
+    let dir = TestDir::with_store(WORLD);
     for user in [12, 12, 7] {
-        place.run(&format!("remove --actor 1 --entity deal:288 --user {user}"));
+        dir.run(&format!("remove --actor 1 --entity deal:288 --user {user}"));
     }
-    let log = place.log();
-    let told: Vec<_> = log
+    let log = dir.removal_log();
+    let actual: Vec<_> = log
         .iter()
         .map(|record| (&record["user"], &record["new_owner"], record["recorded_at"].is_string()))
         .collect();
-    assert_eq!(told, [(&json!(12), &json!(null), true), (&json!(7), &json!(15), true)]);
+    assert_eq!(actual, [(&json!(12), &json!(null), true), (&json!(7), &json!(15), true)]);
 
     let last = log[1]["sequence"].as_u64().unwrap();
-    let rest = place.run(&format!("log --after {}", last - 1)).succeeded();
-    assert_eq!(rest.lines(), log[1..]);
-    place.run(&format!("log --after {last}")).succeeded().answered("");
+    let rest = dir.run(&format!("log --after {}", last - 1)).assert_success();
+    assert_eq!(rest.json_lines(), log[1..]);
+    dir.run(&format!("log --after {last}")).assert_success().assert_stdout("");
 }
 
 #[test]
-fn a_log_longer_than_a_page_is_printed_whole() {
+fn log_longer_than_a_page_is_printed_completely() {
     let record = json!({"chat": 1, "user": 2, "actor": 3, "entity": {"type": "lead", "id": 4}});
-    let place = Place::holding(&json!({"removals": vec![record; 2500]}).to_string());
+    let dir = TestDir::with_store(&json!({"removals": vec![record; 2500]}).to_string());
     for after in [0, 499, 500, 501, 2499, 2500] {
-        let lines = place.run(&format!("log --after {after}")).succeeded().lines();
+        let lines = dir.run(&format!("log --after {after}")).assert_success().json_lines();
         let numbers: Vec<_> = lines.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
         assert_eq!(numbers, (after + 1..=2500).collect::<Vec<u64>>());
     }

@@ -1,12 +1,12 @@
-//! `import` and `export`.
+//! `import` and `export`: documents, their layout, and the memory that they take.
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, WORLD};
+use crate::support::{TestDir, WORLD};
 
 #[test]
-fn an_export_is_laid_out_one_line_an_entry() {
-    let place = Place::holding(
+fn export_has_one_line_for_each_entry() {
+    let dir = TestDir::with_store(
         r#"{"users": [{"id": 2, "active": false, "kind": "bot"}, {"id": 1, "active": true}],
             "chats": [{"id": 5, "members": [2, 1], "owner": 1}, {"id": 4}],
             "links": [{"entity": {"type": "lead", "id": 9}, "chat": 5}, {"entity": {"type": "deal", "id": 288}, "chat": 5}],
@@ -49,15 +49,15 @@ fn an_export_is_laid_out_one_line_an_entry() {
   ]
 }
 "#;
-    place.run("export").succeeded().answered(expected);
+    dir.run("export").assert_success().assert_stdout(expected);
 }
 
 #[test]
-fn an_export_imports_to_the_same() {
-    let place = Place::holding(WORLD);
-    place.run("remove --actor 1 --entity deal:288 --user 7").succeeded();
-    let exported = place.export();
-    let other = Place::holding(&exported);
+fn imported_export_gives_the_same_store() {
+    let dir = TestDir::with_store(WORLD);
+    dir.run("remove --actor 1 --entity deal:288 --user 7").assert_success();
+    let exported = dir.export();
+    let other = TestDir::with_store(&exported);
     assert_eq!(other.export(), exported);
 }
 
@@ -73,21 +73,21 @@ fn export_of_an_empty_store_has_empty_lists() {
   "removals": []
 }
 "#;
-    let place = Place::holding("{}");
-    place.run("export").succeeded().answered(expected);
+    let dir = TestDir::with_store("{}");
+    dir.run("export").assert_success().assert_stdout(expected);
 }
 
 #[test]
-fn damage_that_export_meets_is_the_stores_failure() {
-    let place = Place::holding(WORLD);
-    rusqlite::Connection::open(place.path("crm-chat.db"))
+fn corrupt_row_ends_export_with_a_store_error() {
+    let dir = TestDir::with_store(WORLD);
+    rusqlite::Connection::open(dir.path("crm-chat.db"))
         .unwrap()
         .execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE removers SET user = -1")
         .unwrap();
-    place.run("export").ended(3).said("`removers`");
+    dir.run("export").assert_status(3).assert_stderr_has("`removers`");
 }
 
-/// A document with members and log records.
+/// Returns a document with as many log records as members.
 #[cfg(target_os = "linux")]
 fn large(members: u64) -> String {
     const SIZE: u64 = 100;
@@ -102,18 +102,18 @@ fn large(members: u64) -> String {
     json!({"chats": chats, "removals": removals}).to_string()
 }
 
-/// Exports, and returns the most memory that the process had while it wrote, in bytes.
+/// Exports, and returns the peak resident memory of the process while it was writing, in bytes.
 #[cfg(target_os = "linux")]
-fn peak_of_export(place: &Place) -> usize {
+fn peak_of_export(dir: &TestDir) -> usize {
     use std::io::Read;
 
-    let mut export = place.program(["export"]).spawn().unwrap();
+    let mut export = dir.command(["export"]).spawn().unwrap();
     let status = format!("/proc/{}/status", export.id());
     let mut out = export.stdout.take().unwrap();
     let mut buffer = [0; 4096];
     let mut peak = 0;
     while out.read(&mut buffer).unwrap() > 0 {
-        // Its line is missing once the process has ended.
+        // The line is missing once the process has ended.
         let status = std::fs::read_to_string(&status).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kibibytes = line.map(|line| line.trim().trim_end_matches(" kB"));
@@ -127,52 +127,52 @@ fn peak_of_export(place: &Place) -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_of_export_does_not_grow_with_the_store() {
-    const MORE: usize = 4 << 20;
-    // More than a pipe holds, so that the process is there while its output is read.
-    let small = peak_of_export(&Place::holding(&large(3000)));
-    let place = Place::holding(&large(200_000));
-    let size = place.path("crm-chat.db").metadata().unwrap().len();
-    let large = peak_of_export(&place);
-    assert!(size > 3 * MORE as u64, "a store of {size} bytes");
-    assert!(large < small + MORE, "{large} bytes, and {small} for a small store");
+    const TOLERANCE: usize = 4 << 20;
+    // More than fits into a pipe, so that the process is still running while its output is read.
+    let small = peak_of_export(&TestDir::with_store(&large(3000)));
+    let dir = TestDir::with_store(&large(200_000));
+    let size = dir.path("crm-chat.db").metadata().unwrap().len();
+    let large = peak_of_export(&dir);
+    assert!(size > 3 * TOLERANCE as u64, "a store of {size} bytes");
+    assert!(large < small + TOLERANCE, "{large} bytes, and {small} for a small store");
 }
 
 #[test]
-fn an_import_replaces_everything_and_tells_what() {
-    let place = Place::holding(WORLD);
+fn import_replaces_everything_and_reports_the_sizes() {
+    let dir = TestDir::with_store(WORLD);
     let small = r#"{"users": [{"id": 3, "active": true}], "messenger_installed": false}"#;
-    place.write("small.json", small);
-    let ran = place.run("import --replace small.json").succeeded().answered("");
-    let said = "imported 1 user, 0 chats with 0 members, 0 links and 0 log records into \
+    dir.write("small.json", small);
+    let finished = dir.run("import --replace small.json").assert_success().assert_stdout("");
+    let expected = "imported 1 user, 0 chats with 0 members, 0 links and 0 log records into \
                 sqlite:crm-chat.db\n\
                 replaced 7 users, 2 chats with 6 members, 3 links and 0 log records\n";
-    assert_eq!(ran.err, said);
-    let content = place.content();
+    assert_eq!(finished.stderr, expected);
+    let content = dir.export_json();
     assert_eq!(content["users"], json!([{"id": 3, "active": true, "kind": "human"}]));
     assert_eq!((&content["messenger_installed"], &content["chats"]), (&json!(false), &json!([])));
-    place.feed("import --replace -", "{}").succeeded();
-    assert_eq!(place.content()["messenger_installed"], Value::Bool(true));
+    dir.run_with_stdin("import --replace -", "{}").assert_success();
+    assert_eq!(dir.export_json()["messenger_installed"], Value::Bool(true));
 }
 
 #[test]
 fn import_into_a_store_that_is_not_empty_is_refused_without_replace() {
-    let place = Place::holding(WORLD);
-    place.run("remove --actor 1 --entity deal:288 --user 7").succeeded();
-    let before = place.export();
+    let dir = TestDir::with_store(WORLD);
+    dir.run("remove --actor 1 --entity deal:288 --user 7").assert_success();
+    let before = dir.export();
     for document in ["{}", WORLD] {
-        let ran = place.feed("import", document).ended(1).answered("");
-        ran.said(
+        let finished = dir.run_with_stdin("import", document).assert_status(1).assert_stdout("");
+        finished.assert_stderr_has(
             "refused: sqlite:crm-chat.db is not empty: it holds 7 users, 2 chats with 5 members, \
-             3 links and 1 log record\nhint: `--replace` deletes them all",
+             3 links and 1 log record\nhint: `--replace` deletes its content",
         );
-        assert_eq!(place.export(), before);
+        assert_eq!(dir.export(), before);
     }
     // An empty store needs no `--replace`.
-    let place = Place::holding("{}");
-    place.feed("import", WORLD).succeeded();
+    let dir = TestDir::with_store("{}");
+    dir.run_with_stdin("import", WORLD).assert_success();
 }
 
-/// The document that begins at the first `{` after a text.
+/// Parses the document that begins at the first `{` after a text.
 fn document_after(page: &str, text: &str) -> Value {
     let (_, rest) = page.split_once(text).unwrap();
     let start = rest.find('{').unwrap();
@@ -181,21 +181,24 @@ fn document_after(page: &str, text: &str) -> Value {
 }
 
 #[test]
-fn sample_is_the_document_of_the_help_and_of_the_readme() {
-    let sample = Place::empty();
-    sample.run("import --sample").succeeded().said("imported 6 users, 1 chat with 4 members");
-    let help = sample.run("import --help").succeeded().out;
+fn sample_is_the_document_in_the_help_and_the_readme() {
+    let sample = TestDir::empty();
+    sample
+        .run("import --sample")
+        .assert_success()
+        .assert_stderr_has("imported 6 users, 1 chat with 4 members");
+    let help = sample.run("import --help").assert_success().stdout;
     let readme = std::fs::read_to_string("../../README.md").unwrap();
     for (page, text) in [(help, "the sample:"), (readme, "let world: Snapshot")] {
         let document = document_after(&page, text);
-        let shown = Place::holding(&document.to_string());
-        assert_eq!(shown.content(), sample.content(), "{page}");
+        let shown = TestDir::with_store(&document.to_string());
+        assert_eq!(shown.export_json(), sample.export_json(), "{page}");
     }
-    sample.run("import --sample -").ended(2).said("cannot be used with");
+    sample.run("import --sample -").assert_status(2).assert_stderr_has("cannot be used with");
 }
 
 #[test]
-fn a_broken_document_is_refused_at_its_place_and_changes_nothing() {
+fn invalid_document_is_located_and_changes_nothing() {
     let cases: &[(&[u8], &str)] = &[
         (b"", "line 1 column 0"),
         (b"[]", "an object"),
@@ -224,24 +227,29 @@ fn a_broken_document_is_refused_at_its_place_and_changes_nothing() {
         (br#"{"removers": [{"user": 1, "chat": 1}]}"#, "`removers[0].chat`: chat 1 is not listed"),
         (br#"{"removals": [{"chat": 1, "user": 1, "actor": 1, "entity": {"type": "deal", "id": 1}, "recorded_at": "today"}]}"#, "`removals[0].recorded_at`"),
     ];
-    let (fresh, kept) = (Place::empty(), Place::holding(WORLD));
-    let before = kept.export();
-    for (document, said) in cases {
-        let ran = fresh.feed("import", document).ended(2).answered("");
-        ran.said("error: cannot import standard input: ")
-            .said(said)
-            .said("hint: nothing was imported");
-        assert_eq!(fresh.files(), [] as [&str; 0], "{said}");
-        kept.feed("import", document).ended(2);
-        assert_eq!(kept.export(), before, "{said}");
+    let (fresh, filled) = (TestDir::empty(), TestDir::with_store(WORLD));
+    let before = filled.export();
+    for (document, message) in cases {
+        let finished = fresh.run_with_stdin("import", document).assert_status(2).assert_stdout("");
+        finished
+            .assert_stderr_has("error: cannot import standard input: ")
+            .assert_stderr_has(message)
+            .assert_stderr_has("hint: nothing was imported");
+        assert_eq!(fresh.files(), [] as [&str; 0], "{message}");
+        filled.run_with_stdin("import", document).assert_status(2);
+        assert_eq!(filled.export(), before, "{message}");
     }
 }
 
 #[test]
-fn a_message_stays_one_short_line_whatever_the_document_holds() {
-    let place = Place::empty();
+fn message_is_one_short_line_for_any_document() {
+    let dir = TestDir::empty();
     let key = format!("a\\u001b[31m\\n{}", "long".repeat(1000));
-    let ran = place.feed("import", format!("{{\"{key}\": 1}}")).ended(2);
-    assert_eq!(ran.err.lines().count(), 2, "the message and its hint: {}", ran.err);
-    assert!(ran.err.chars().count() < 1000 && !ran.err.contains('\u{1b}'), "{}", ran.err);
+    let finished = dir.run_with_stdin("import", format!("{{\"{key}\": 1}}")).assert_status(2);
+    assert_eq!(finished.stderr.lines().count(), 2, "the message and its hint: {}", finished.stderr);
+    assert!(
+        finished.stderr.chars().count() < 1000 && !finished.stderr.contains('\u{1b}'),
+        "{}",
+        finished.stderr
+    );
 }
