@@ -63,7 +63,7 @@ fn values_of_every_kind_are_answered_by_the_rules() {
         r#"{"a": 1}"#,
     ];
     let spellings_of_12 = [r#""12""#, r#""0012""#, r#"" \t\r\n12 ""#, "12"];
-    let check = |key: &str, values: &[&str], expected: &Value| {
+    let assert_answer = |key: &str, values: &[&str], expected: &Value| {
         let dir = TestDir::with_store(WORLD);
         for value in values {
             let finished = dir.run_with_stdin("apply", with(key, value)).assert_success();
@@ -71,29 +71,29 @@ fn values_of_every_kind_are_answered_by_the_rules() {
         }
     };
     for values in [&absent[..], &invalid_ids] {
-        check("USER_ID", values, &json!("CRM_CHAT_EMPTY_USER"));
-        check("actor", values, &json!("INVALID_REQUEST"));
+        assert_answer("USER_ID", values, &json!("CRM_CHAT_EMPTY_USER"));
+        assert_answer("actor", values, &json!("INVALID_REQUEST"));
     }
-    check("CRM_ENTITY", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
-    check("CRM_ENTITY", &invalid_ids, &json!("ERROR_ARGUMENT"));
-    check("CRM_ENTITY_TYPE", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
-    check(
+    assert_answer("CRM_ENTITY", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
+    assert_answer("CRM_ENTITY", &invalid_ids, &json!("ERROR_ARGUMENT"));
+    assert_answer("CRM_ENTITY_TYPE", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
+    assert_answer(
         "CRM_ENTITY_TYPE",
         &[r#""Lead ""#, r#""firm""#, "1", "true", "[1]"],
         &json!("ACCESS_DENIED"),
     );
-    check("CHAT_ID", &invalid_ids, &json!("ERROR_ARGUMENT"));
-    check(
+    assert_answer("CHAT_ID", &invalid_ids, &json!("ERROR_ARGUMENT"));
+    assert_answer(
         "if_absent",
         &[r#""Accept""#, r#""no""#, "true", "1", "[1]", r#""""#],
         &json!("INVALID_REQUEST"),
     );
     for value in absent {
-        check("CHAT_ID", &[value], &json!(8773));
+        assert_answer("CHAT_ID", &[value], &json!(8773));
     }
     for value in spellings_of_12 {
-        check("USER_ID", &[value], &json!(8773));
-        check("CHAT_ID", &[value], &json!("CHAT_NOT_IN_CRM"));
+        assert_answer("USER_ID", &[value], &json!(8773));
+        assert_answer("CHAT_ID", &[value], &json!("CHAT_NOT_IN_CRM"));
     }
 }
 

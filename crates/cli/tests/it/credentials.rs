@@ -13,7 +13,7 @@ const FILE: &str = "crm-chat-credentials.db";
 
 /// Returns the secret that was printed, and asserts that nothing else was.
 #[track_caller]
-fn secret(finished: Finished) -> String {
+fn printed_secret(finished: Finished) -> String {
     let finished = finished.assert_success();
     let secret = finished.stdout.strip_suffix('\n').unwrap();
     assert!(secret.len() >= 32 && secret.chars().all(|char| char.is_ascii_alphanumeric()));
@@ -44,8 +44,8 @@ fn added_webhook_is_valid_until_it_is_revoked() {
     let file = dir.path(FILE);
     let first =
         dir.run("webhook add --user 7").assert_stderr_has("webhook:1 is valid for /rest/7/SECRET/");
-    let first = secret(first);
-    let second = secret(dir.run("webhook add --user 7 --scope crm,imopenlines --scope im"));
+    let first = printed_secret(first);
+    let second = printed_secret(dir.run("webhook add --user 7 --scope crm,imopenlines --scope im"));
     let grant = webhook(&file, 7, &first).unwrap();
     assert_eq!((grant.user.get(), scopes(&grant)), (7, vec!["imopenlines"]));
     let grant = webhook(&file, 7, &second).unwrap();
@@ -67,8 +67,9 @@ fn added_token_is_valid_until_it_is_revoked() {
     let added = dir
         .run("token add --user 7 --expires-in 60")
         .assert_stderr_has("token:1 is valid for 60 seconds");
-    let added = secret(added);
-    let by_default = secret(dir.run("token add --user 8").assert_stderr_has("for 3600 seconds"));
+    let added = printed_secret(added);
+    let by_default =
+        printed_secret(dir.run("token add --user 8").assert_stderr_has("for 3600 seconds"));
     assert_eq!(token(&file, &added).unwrap().user.get(), 7);
     dir.run("token revoke 1").assert_success().assert_stdout("");
     assert!(matches!(token(&file, &added), Err(CredentialsError::Invalid)));
@@ -82,7 +83,7 @@ fn list_shows_everything_but_the_secrets() {
     for line in
         ["webhook add --user 7", "token add --user 8 --expires-in 60", "webhook add --user 9"]
     {
-        secrets.push(secret(dir.run(line)));
+        secrets.push(printed_secret(dir.run(line)));
     }
     let webhooks = dir.run("webhook list").assert_success();
     let tokens = dir.run("token list").assert_success();
@@ -109,7 +110,7 @@ fn list_shows_everything_but_the_secrets() {
 #[test]
 fn credentials_without_a_scope_can_be_issued() {
     let dir = TestDir::empty();
-    let secret = secret(dir.run("webhook add --user 7 --scope="));
+    let secret = printed_secret(dir.run("webhook add --user 7 --scope="));
     let grant = webhook(&dir.path(FILE), 7, &secret).unwrap();
     assert_eq!(scopes(&grant), [] as [&str; 0]);
 }
@@ -125,7 +126,7 @@ fn add_warns_about_a_user_who_is_not_active() {
                  answered `authorization_error`\nhint: pass {{\"add_user\": {{\"id\": {user}, \
                  \"active\": true}}}} to `crm-chat edit`"
             );
-            secret(finished.assert_stderr_has(&warning));
+            printed_secret(finished.assert_stderr_has(&warning));
         }
         let finished = dir.run(&format!("{kind} add --user 1"));
         assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
@@ -144,7 +145,7 @@ fn add_succeeds_if_the_store_cannot_be_opened() {
     for store in ["sqlite:none.db", "sqlite:notes.txt"] {
         let finished = dir.run(&format!("webhook add --user 1 --store {store}"));
         let note = format!("note: user 1 was not looked up in {store}: ");
-        secret(finished.assert_stderr_has(&note));
+        printed_secret(finished.assert_stderr_has(&note));
     }
     assert!(!dir.path("none.db").exists());
 }
@@ -152,7 +153,7 @@ fn add_succeeds_if_the_store_cannot_be_opened() {
 #[test]
 fn revoking_an_unknown_credential_is_refused() {
     let dir = TestDir::empty();
-    secret(dir.run("webhook add --user 7"));
+    printed_secret(dir.run("webhook add --user 7"));
     for (line, message) in [
         ("webhook revoke 2", "refused: there is no webhook:2\nhint: `crm-chat webhook list`"),
         ("token revoke 1", "refused: there is no token:1\nhint: `crm-chat token list`"),
@@ -235,7 +236,7 @@ fn store_is_not_accepted_as_a_file_of_credentials() {
         .assert_status(3)
         .assert_stderr_has("`crm-chat.db`")
         .assert_stderr_has("holds no credentials");
-    secret(dir.run("webhook add --user 1"));
+    printed_secret(dir.run("webhook add --user 1"));
     dir.run(&format!("export --store sqlite:{FILE}")).assert_status(3);
 }
 

@@ -118,26 +118,42 @@ fn dump(store: &Path) -> Snapshot {
     block_on(async { Sqlite::open(store).await?.dump().await }).unwrap()
 }
 
+/// A failure of a system call, injected by `strace`.
+#[derive(Debug)]
+struct Fault {
+    call: &'static str,
+    error: &'static str,
+    /// The number of the call that fails, from 1.
+    nth: usize,
+}
+
+/// The answer of a command to a failed system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    Success,
+    NothingKept,
+    OutcomeUnknown,
+}
+
 /// Fails each system call in turn, and asserts that the answer agrees with the database.
 fn assert_answers_are_true(change: &ChangeCommand) {
     if !strace_is_installed() {
         return;
     }
-    let faults: Vec<(&str, &str, usize)> = SYSTEM_CALLS
-        .into_iter()
-        .flat_map(|call| ERRORS.into_iter().map(move |error| (call, error)))
-        .flat_map(|(call, error)| (1..=LAST).map(move |nth| (call, error, nth)))
-        .collect();
+    let mut faults = Vec::new();
+    for call in SYSTEM_CALLS {
+        for error in ERRORS {
+            faults.extend((1..=LAST).map(|nth| Fault { call, error, nth }));
+        }
+    }
     let next = AtomicUsize::new(0);
     let seen = Mutex::new(BTreeSet::new());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some(&(call, error, nth)) =
-                    faults.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    let answer = assert_answer_is_true(change, call, error, nth);
-                    seen.lock().unwrap().insert((call, answer));
+                while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let claim = assert_answer_is_true(change, fault);
+                    seen.lock().unwrap().insert((fault.call, claim));
                 }
             });
         }
@@ -145,46 +161,36 @@ fn assert_answers_are_true(change: &ChangeCommand) {
     let seen = seen.into_inner().unwrap();
     // A commit is synced by `fdatasync`. A truncation comes after everything else.
     for expected in [
-        ("fdatasync", "outcome unknown"),
-        ("pwrite64", "outcome unknown"),
-        ("pread64", "nothing kept"),
-        ("ftruncate", "success"),
+        ("fdatasync", Claim::OutcomeUnknown),
+        ("pwrite64", Claim::OutcomeUnknown),
+        ("pread64", Claim::NothingKept),
+        ("ftruncate", Claim::Success),
     ] {
         assert!(seen.contains(&expected), "not seen: {expected:?} in {seen:?}");
     }
 }
 
-fn assert_answer_is_true(
-    change: &ChangeCommand,
-    call: &str,
-    error: &str,
-    nth: usize,
-) -> &'static str {
+fn assert_answer_is_true(change: &ChangeCommand, fault: &Fault) -> Claim {
     let dir = (change.prepare)();
-    let finished = run_with_fault(&dir, change, call, error, nth);
+    let finished = run_with_fault(&dir, change, fault);
     let after = (change.after)(&dir, &finished);
-    let answer = match finished.status {
-        Some(0) => "success",
-        Some(3) if finished.stderr.contains("outcome unknown") => "outcome unknown",
-        Some(3) => "nothing kept",
-        _ => panic!("{call} {error} {nth}: {finished:?}"),
+    let claim = match finished.status {
+        Some(0) => Claim::Success,
+        Some(3) if finished.stderr.contains("outcome unknown") => Claim::OutcomeUnknown,
+        Some(3) => Claim::NothingKept,
+        _ => panic!("{fault:?}: {finished:?}"),
     };
-    let is_true = match answer {
-        "success" => after == After::Changed,
-        "nothing kept" => after == After::Unchanged,
-        _ => true,
+    let is_true = match claim {
+        Claim::Success => after == After::Changed,
+        Claim::NothingKept => after == After::Unchanged,
+        Claim::OutcomeUnknown => true,
     };
-    assert!(is_true, "{call} {error} {nth}: {after:?}, but {finished:?}");
-    answer
+    assert!(is_true, "{fault:?}: {after:?}, but {finished:?}");
+    claim
 }
 
-fn run_with_fault(
-    dir: &TestDir,
-    change: &ChangeCommand,
-    call: &str,
-    error: &str,
-    nth: usize,
-) -> Finished {
+fn run_with_fault(dir: &TestDir, change: &ChangeCommand, fault: &Fault) -> Finished {
+    let Fault { call, error, nth } = fault;
     let program = dir.command(change.command.iter().copied());
     let mut traced = Command::new("strace");
     traced.args(["-f", "-qq", "-o", "/dev/null", "-e"]);

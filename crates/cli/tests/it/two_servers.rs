@@ -391,7 +391,7 @@ fn two_servers_on_one_store_have_a_serial_history_though_one_is_killed() {
                             ParsedResponse::InvalidSecret => {
                                 assert!(secret.revoking.load(Ordering::SeqCst), "{body}");
                                 invalid.fetch_add(1, Ordering::SeqCst);
-                                // The server closes the connection, because it has not read the body.
+                                // The server closes a connection whose body it has not read.
                                 connection = reopen(servers, &mut server);
                             }
                             ParsedResponse::Answer(_) => {

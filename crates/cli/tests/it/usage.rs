@@ -18,18 +18,18 @@ const STORE_COMMANDS: [&str; 6] = [
 #[test]
 fn help_goes_to_standard_output_in_80_columns() {
     let dir = TestDir::empty();
-    let check = |line: &str, expected: &[&str]| {
+    let assert_help = |line: &str, expected: &[&str]| {
         let finished = dir.run(line).assert_success();
         let long = finished.stdout.lines().find(|line| line.chars().count() > 80);
         assert_eq!(long, None, "{line}");
         assert!(expected.iter().all(|text| finished.stdout.contains(text)), "{finished:?}");
     };
-    check("--help", &COMMANDS);
-    check("-h", &["--store <URL>", "CRM_CHAT_STORE", "sqlite:crm-chat.db", "Exit status:"]);
+    assert_help("--help", &COMMANDS);
+    assert_help("-h", &["--store <URL>", "CRM_CHAT_STORE", "sqlite:crm-chat.db", "Exit status:"]);
     for command in COMMANDS {
-        check(&format!("{command} --help"), &["Usage: crm-chat", "--store"]);
+        assert_help(&format!("{command} --help"), &["Usage: crm-chat", "--store"]);
     }
-    check("--version", &["crm-chat 0.1.0"]);
+    assert_help("--version", &["crm-chat 0.1.0"]);
 }
 
 #[test]
