@@ -30,8 +30,9 @@ const ACTORS: [i64; 2] = [1, 2];
 const AUDITOR: i64 = 3;
 /// A chat without members, which no operation changes.
 const AUDITED: i64 = 12;
-const CONNECTIONS: usize = 32;
-const CALLS: usize = 12;
+const CLIENTS: usize = 32;
+/// The number of requests of each client.
+const REQUESTS: usize = 12;
 
 /// Returns a world whose chats have no owners, because an answer does not include a change of
 /// owner.
@@ -349,103 +350,132 @@ impl Secrets {
     }
 }
 
-/// Connects to a server again, or to the second one if the first was killed.
-fn reopen(servers: &[ServerProcess; 2], server: &mut usize) -> HttpConnection {
-    HttpConnection::open(&servers[*server].address).unwrap_or_else(|error| {
-        assert_eq!(*server, 0, "{error}");
-        *server = 1;
-        HttpConnection::open(&servers[1].address).unwrap()
-    })
+/// Two servers on one store, and all that the threads of the test share.
+struct Fixture {
+    dir: TestDir,
+    secrets: Secrets,
+    servers: [ServerProcess; 2],
+    recording: Recording,
+    /// The number of requests that were answered, or whose response was lost.
+    done: AtomicUsize,
+    /// The number of requests that were refused because the caller was not active.
+    inactive: AtomicUsize,
+    /// The number of requests that were refused because their secret was revoked.
+    invalid: AtomicUsize,
+}
+
+impl Fixture {
+    fn start(world: &Snapshot) -> Self {
+        let dir = TestDir::with_store(&serde_json::to_string(world).unwrap());
+        Self {
+            secrets: Secrets::create(&dir),
+            servers: [ServerProcess::start(&dir), ServerProcess::start(&dir)],
+            recording: Recording::default(),
+            done: AtomicUsize::new(0),
+            inactive: AtomicUsize::new(0),
+            invalid: AtomicUsize::new(0),
+            dir,
+        }
+    }
+
+    /// Sends the requests of one client, and records each with its response.
+    fn send_requests(&self, client: usize) {
+        let mut generator = Generator(client as u64);
+        let mut server = client % 2;
+        let mut connection = HttpConnection::open(&self.servers[server].address).unwrap();
+        for number in 0..REQUESTS {
+            let (actor, removal) = generator.removal();
+            let secret = self.secrets.pick(actor, &mut generator);
+            let revoked = secret.revoked.load(Ordering::SeqCst);
+            let in_batch = number % 3 == 2;
+            let began = self.recording.now();
+            let responded = request_removal(&mut connection, &secret.path, &removal, in_batch);
+            if let Ok((status, body)) = responded {
+                let response = parse_response(actor, &removal, status, &body);
+                match response {
+                    ParsedResponse::Inactive => {
+                        self.inactive.fetch_add(1, Ordering::SeqCst);
+                    }
+                    ParsedResponse::InvalidSecret => {
+                        assert!(secret.revoking.load(Ordering::SeqCst), "{body}");
+                        self.invalid.fetch_add(1, Ordering::SeqCst);
+                        // The server closes a connection whose body it has not read.
+                        connection = self.reconnect(&mut server);
+                    }
+                    ParsedResponse::Answer(_) => {
+                        assert!(!revoked, "a revoked secret is still valid: {body}");
+                    }
+                    ParsedResponse::Failed(_) => {}
+                }
+                self.recording.record_response(began, actor, &removal, response);
+            } else {
+                self.recording.record_lost(began, actor, &removal);
+                assert_eq!(server, 0, "the second server did not respond");
+                server = 1;
+                connection = self.reconnect(&mut server);
+            }
+            self.done.fetch_add(1, Ordering::SeqCst);
+        }
+        let _ = connection.0.get_ref().shutdown(Shutdown::Both);
+    }
+
+    /// Connects to a server again, or to the second one if the first was killed.
+    fn reconnect(&self, server: &mut usize) -> HttpConnection {
+        HttpConnection::open(&self.servers[*server].address).unwrap_or_else(|error| {
+            assert_eq!(*server, 0, "{error}");
+            *server = 1;
+            HttpConnection::open(&self.servers[1].address).unwrap()
+        })
+    }
+
+    /// Edits the store and replaces secrets until all requests are done.
+    fn make_edits(&self) {
+        let store = block_on(Sqlite::open(self.dir.path("crm-chat.db"))).unwrap();
+        let mut generator = Generator(99);
+        self.repeat_until_done(CLIENTS * REQUESTS, || {
+            if generator.below(10) == 0 {
+                self.secrets.rotate(generator.actor());
+            }
+            let edit = generator.edit();
+            let began = self.recording.now();
+            let result = block_on(store.edit(&edit));
+            self.recording.record_edit(began, edit, result);
+        });
+    }
+
+    /// Repeats a step every millisecond until so many requests are done, or the test hangs.
+    fn repeat_until_done(&self, requests: usize, mut step: impl FnMut()) {
+        let started = Instant::now();
+        while self.done.load(Ordering::SeqCst) < requests && started.elapsed() < TEST_TIMEOUT {
+            step();
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]
 fn two_servers_on_one_store_have_a_serial_history_though_one_is_killed() {
     let world = small_world();
-    let dir = TestDir::with_store(&serde_json::to_string(&world).unwrap());
-    let secrets = Secrets::create(&dir);
-    let servers = [ServerProcess::start(&dir), ServerProcess::start(&dir)];
-    let recording = Recording::default();
-    let [answered, inactive, invalid] = [const { AtomicUsize::new(0) }; 3];
-
+    let fixture = Fixture::start(&world);
     thread::scope(|scope| {
-        for number in 0..CONNECTIONS {
-            let (recording, servers, secrets) = (&recording, &servers, &secrets);
-            let (answered, inactive, invalid) = (&answered, &inactive, &invalid);
-            scope.spawn(move || {
-                let mut generator = Generator(number as u64);
-                let mut server = number % 2;
-                let mut connection = HttpConnection::open(&servers[server].address).unwrap();
-                for call in 0..CALLS {
-                    let (actor, removal) = generator.removal();
-                    let secret = secrets.pick(actor, &mut generator);
-                    let revoked = secret.revoked.load(Ordering::SeqCst);
-                    let began = recording.now();
-                    let responded =
-                        request_removal(&mut connection, &secret.path, &removal, call % 3 == 2);
-                    if let Ok((status, body)) = responded {
-                        let response = parse_response(actor, &removal, status, &body);
-                        match response {
-                            ParsedResponse::Inactive => {
-                                inactive.fetch_add(1, Ordering::SeqCst);
-                            }
-                            ParsedResponse::InvalidSecret => {
-                                assert!(secret.revoking.load(Ordering::SeqCst), "{body}");
-                                invalid.fetch_add(1, Ordering::SeqCst);
-                                // The server closes a connection whose body it has not read.
-                                connection = reopen(servers, &mut server);
-                            }
-                            ParsedResponse::Answer(_) => {
-                                assert!(!revoked, "a revoked secret is still valid: {body}");
-                            }
-                            ParsedResponse::Failed(_) => {}
-                        }
-                        recording.record_response(began, actor, &removal, response);
-                    } else {
-                        recording.record_lost(began, actor, &removal);
-                        assert_eq!(server, 0, "the other server answers");
-                        server = 1;
-                        connection = reopen(servers, &mut server);
-                    }
-                    answered.fetch_add(1, Ordering::SeqCst);
-                }
-                let _ = connection.0.get_ref().shutdown(Shutdown::Both);
-            });
+        for client in 0..CLIENTS {
+            let fixture = &fixture;
+            scope.spawn(move || fixture.send_requests(client));
         }
-        scope.spawn(|| {
-            let store = block_on(Sqlite::open(dir.path("crm-chat.db"))).unwrap();
-            let mut generator = Generator(99);
-            let started = Instant::now();
-            while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS
-                && started.elapsed() < TEST_TIMEOUT
-            {
-                if generator.below(10) == 0 {
-                    secrets.rotate(generator.actor());
-                }
-                let edit = generator.edit();
-                let began = recording.now();
-                let result = block_on(store.edit(&edit));
-                recording.record_edit(began, edit, result);
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-        let started = Instant::now();
-        while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS / 3
-            && started.elapsed() < TEST_TIMEOUT
-        {
-            thread::sleep(Duration::from_millis(1));
-        }
-        servers[0].signal("-KILL");
+        scope.spawn(|| fixture.make_edits());
+        fixture.repeat_until_done(CLIENTS * REQUESTS / 3, || {});
+        fixture.servers[0].signal("-KILL");
     });
 
-    let last: Snapshot = serde_json::from_str(&dir.export()).unwrap();
-    let inactive = inactive.into_inner();
-    let invalid = invalid.into_inner();
+    let last: Snapshot = serde_json::from_str(&fixture.dir.export()).unwrap();
+    let inactive = fixture.inactive.into_inner();
+    let invalid = fixture.invalid.into_inner();
     assert!(
         last.removals.len() > 10 && inactive > 0 && invalid > 0,
-        "the mix has some of each: {} removals, {inactive} inactive, {invalid} invalid",
+        "too few of a kind: {} removals, {inactive} inactive, {invalid} invalid",
         last.removals.len()
     );
-    let history = History::new(recording.events.into_inner().unwrap());
+    let history = History::new(fixture.recording.events.into_inner().unwrap());
     if let Err(error) = check(&world, &history, &last) {
         panic!("{error}");
     }
