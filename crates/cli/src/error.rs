@@ -17,19 +17,19 @@ pub(crate) struct CommandError {
 impl CommandError {
     /// The exit status of a refusal.
     pub(crate) const REFUSED: u8 = 1;
-    /// The exit status of bad usage, unreadable input and unwritable output.
-    const INPUT_OUTPUT: u8 = 2;
+    /// The exit status of bad usage, unreadable input and unwritable output. Clap uses it too.
+    const FAILED: u8 = 2;
     /// The exit status of a storage failure.
     const STORE_FAILED: u8 = 3;
 
-    /// Makes the error of a command that was understood and refused, such as by a rule.
+    /// Returns an error for a command that was refused, by a rule or because of the store's content.
     pub(crate) fn refused(message: impl fmt::Display) -> Self {
         Self::new(Self::REFUSED, format!("refused: {message}"))
     }
 
-    /// Makes the error of an argument, a file or a stream that cannot be used.
-    pub(crate) fn input_output(message: impl fmt::Display) -> Self {
-        Self::new(Self::INPUT_OUTPUT, format!("error: {message}"))
+    /// Returns an error for an argument, a file or a stream that cannot be used.
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+        Self::new(Self::FAILED, format!("error: {message}"))
     }
 
     fn new(exit_status: u8, message: String) -> Self {
@@ -41,9 +41,9 @@ impl CommandError {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// Makes a closed output an error, for a command that has more to do than to print.
+    /// Turns the silent success of a closed output into an error, for a command that did not finish.
     pub(crate) fn incomplete(self) -> Self {
-        Self { exit_status: Self::INPUT_OUTPUT, ..self }
+        Self { exit_status: Self::FAILED, ..self }
     }
 
     pub(crate) fn exit_status(&self) -> u8 {
@@ -88,7 +88,7 @@ impl From<io::Error> for CommandError {
             // The reader has closed the pipe, as `head` does, because it needs no more.
             Self { exit_status: 0, message: None, hint: None }
         } else {
-            Self::input_output(format_args!("cannot write to standard output: {error}"))
+            Self::failed(format_args!("cannot write to standard output: {error}"))
         }
     }
 }

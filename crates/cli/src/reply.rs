@@ -16,7 +16,7 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    /// Makes the answer to a line that is not a request.
+    /// Returns the answer to a line that is not a request.
     pub(crate) fn invalid(error_description: String) -> Self {
         Self::Invalid { error: "INVALID_REQUEST", error_description }
     }

@@ -49,7 +49,7 @@ impl Source {
 
     /// Converts an error of opening or reading the source.
     pub(crate) fn read_error(&self, error: &io::Error) -> CommandError {
-        CommandError::input_output(format_args!("cannot read {self}: {error}"))
+        CommandError::failed(format_args!("cannot read {self}: {error}"))
     }
 }
 

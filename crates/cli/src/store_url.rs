@@ -89,8 +89,8 @@ impl FromStr for StoreUrl {
 
     fn from_str(url: &str) -> Result<Self, String> {
         let path = match url.strip_prefix("sqlite:") {
-            // `sqlite://a.db` has a host, not a path, in most tools' URLs. With three slashes it is
-            // an absolute path in both readings.
+            // In a URL, `a.db` in `sqlite://a.db` would be a host. After three slashes, there is an
+            // absolute path either way.
             Some(path) if path.starts_with("//") && !path.starts_with("///") => {
                 let path = path.trim_start_matches('/');
                 return Err(format!("expected a path after the colon, as in `sqlite:{path}`"));

@@ -62,6 +62,6 @@ fn check_absent(file: &Path) -> Result<(), CommandError> {
     if file.symlink_metadata().is_err() {
         return Ok(());
     }
-    let exists = CommandError::input_output(format_args!("`{}` already exists", file.display()));
+    let exists = CommandError::failed(format_args!("`{}` already exists", file.display()));
     Err(exists.with_hint("a backup never replaces a file; choose another name"))
 }

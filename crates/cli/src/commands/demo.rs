@@ -87,7 +87,7 @@ impl Run for DemoArgs {
 fn load_sample(path: &Path) -> Result<(), CommandError> {
     let loaded = block_on(async { Sqlite::open(path).await?.load(sample::snapshot()).await });
     loaded.map_err(|error| match error {
-        LoadError::Invalid(error) => CommandError::input_output(error),
+        LoadError::Invalid(error) => CommandError::failed(error),
         LoadError::Store(error) => error.into(),
     })
 }
@@ -97,7 +97,7 @@ fn show(store: &str, command: &str, console: &mut Console<'_>) -> Result<(), Com
     writeln!(console.out, "  $ crm-chat {command}")?;
     let arguments = ["crm-chat", "--store", store];
     let arguments = arguments.into_iter().chain(command.split(' '));
-    let cli = Cli::try_parse_from(arguments).map_err(CommandError::input_output)?;
+    let cli = Cli::try_parse_from(arguments).map_err(CommandError::failed)?;
 
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut captured = Console { out: &mut out, err: &mut err };

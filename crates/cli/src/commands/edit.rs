@@ -81,7 +81,7 @@ impl Run for EditArgs {
 fn apply(store: &Sqlite, line: &Line<'_>) -> Result<(), CommandError> {
     let number = line.number;
     let edit = parse(line).map_err(|problem| {
-        CommandError::input_output(format_args!("line {number}: not a valid edit: {problem}"))
+        CommandError::failed(format_args!("line {number}: not a valid edit: {problem}"))
     })?;
     block_on(store.edit(&edit)).map_err(|error| match error {
         EditError::Rejected(rejection) => {

@@ -49,7 +49,7 @@ pub(crate) struct ImportArgs {
     /// Import the sample document
     #[arg(long, conflicts_with = "file")]
     sample: bool,
-    /// Delete the content of the store, including its log; otherwise, the store must be empty
+    /// Delete the content of the store, including its log; without it, the store must be empty
     #[arg(long)]
     replace: bool,
 }
@@ -143,7 +143,7 @@ fn unreadable(file: &Source, location: &str, error: serde_json::Error) -> Comman
 
 fn invalid(file: &Source, problem: &str) -> CommandError {
     let problem = sanitize(problem);
-    CommandError::input_output(format_args!("cannot import {file}: {problem}"))
+    CommandError::failed(format_args!("cannot import {file}: {problem}"))
         .with_hint("nothing was imported; `crm-chat import --help` shows the form of a document")
 }
 

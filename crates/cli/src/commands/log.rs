@@ -66,9 +66,7 @@ impl Run for LogArgs {
             // Checked here because clap's `args_conflicts_with_subcommands` would also reject the
             // global `--store` in this position.
             Some(_) if self.after.is_some() || self.epoch.is_some() => {
-                Err(CommandError::input_output(
-                    "`--after` and `--epoch` cannot be used with `log prune`",
-                ))
+                Err(CommandError::failed("`--after` and `--epoch` cannot be used with `log prune`"))
             }
             Some(LogCommand::Prune { before }) => prune(store, before, console),
             None => self.print(store, console),

@@ -90,15 +90,15 @@ impl Run for ServeArgs {
         let credentials = self.credentials.open()?;
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => {
-                Some(Tls::from_files(certificate, key).map_err(|error| startup_error(&error))?)
+                Some(Tls::from_files(certificate, key).map_err(startup_error)?)
             }
             _ => None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
-            .map_err(|error| startup_error(&error))?;
-        let log = ServerLog::start(self.log_level).map_err(|error| startup_error(&error))?;
+            .map_err(startup_error)?;
+        let log = ServerLog::start(self.log_level).map_err(startup_error)?;
         if store.is_open_to_others() {
             tracing::warn!(%store, "other users can read or lock the store; use `chmod 600`");
         }
@@ -124,16 +124,16 @@ impl ServeArgs {
     ) -> Result<(), CommandError> {
         open_files::raise_limit(options.max_connections);
         // Installed before the address is printed: a signal may arrive as soon as it is.
-        let stop = stop_signal().map_err(|error| startup_error(&error))?;
-        let hangup = hangup_signal().map_err(|error| startup_error(&error))?;
+        let stop = stop_signal().map_err(startup_error)?;
+        let hangup = hangup_signal().map_err(startup_error)?;
         tokio::spawn(reload_on(hangup, tls.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
 
         let server = Server::bind(&self.listen, store, credentials, options).await;
         let mut server = server.map_err(|error| {
-            CommandError::input_output(format_args!("cannot listen on `{}`: {error}", self.listen))
+            CommandError::failed(format_args!("cannot listen on `{}`: {error}", self.listen))
         })?;
-        let address = server.local_addr().map_err(|error| startup_error(&error))?;
+        let address = server.local_addr().map_err(startup_error)?;
         if let Some(tls) = tls {
             server = server.with_tls(tls);
         } else if !is_loopback(address) {
@@ -188,14 +188,14 @@ fn print_address(address: &str, console: &mut Console<'_>) -> Result<(), Command
          -d CRM_ENTITY_TYPE=deal -d CRM_ENTITY=DEAL -d USER_ID=MEMBER\n"
     );
     let printed = console.out.write_all(lines.as_bytes());
-    printed.and_then(|()| console.out.flush()).map_err(|error| {
-        CommandError::input_output(format_args!("cannot print the address: {error}"))
-    })
+    printed
+        .and_then(|()| console.out.flush())
+        .map_err(|error| CommandError::failed(format_args!("cannot print the address: {error}")))
 }
 
 /// Converts a start-up error, with its causes, into a command error.
-fn startup_error(error: &dyn Error) -> CommandError {
-    CommandError::input_output(with_causes(error))
+fn startup_error(error: impl Error) -> CommandError {
+    CommandError::failed(with_causes(&error))
 }
 
 /// Formats an error and its causes, separated by colons.
