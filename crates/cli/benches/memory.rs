@@ -147,8 +147,7 @@ fn run(directory: &Path, arguments: &[&Path]) -> io::Result<Measurement> {
     Ok(Measurement { peak, time: start.elapsed() })
 }
 
-/// Returns the peak resident memory of an `apply` that has answered one line and waits for the next,
-/// in MiB.
+/// Returns the peak resident memory of an `apply` that waits for its second line, in MiB.
 fn peak_of_idle_process(directory: &Path) -> io::Result<f64> {
     let mut command = program(directory);
     let mut child = command.arg("apply").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;

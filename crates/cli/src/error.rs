@@ -22,7 +22,7 @@ impl CommandError {
     /// The exit status of a storage failure.
     const STORE_FAILED: u8 = 3;
 
-    /// Returns an error for a command that was refused, by a rule or because of the store's content.
+    /// Returns an error for a command that was refused, by a rule or due to the store's content.
     pub(crate) fn refused(message: impl fmt::Display) -> Self {
         Self::new(Self::REFUSED, format!("refused: {message}"))
     }
@@ -41,7 +41,7 @@ impl CommandError {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// Turns the silent success of a closed output into an error, for a command that did not finish.
+    /// Turns the silent success of a closed output into an error, because the command is not done.
     pub(crate) fn incomplete(self) -> Self {
         Self { exit_status: Self::FAILED, ..self }
     }
