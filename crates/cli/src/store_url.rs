@@ -59,7 +59,7 @@ impl StoreUrl {
 
     /// Returns `true` if the user is known and active. The store must exist.
     pub(crate) fn is_active(&self, user: UserId) -> Result<bool, StoreError> {
-        block_on(transact_read(&self.open_existing()?, &IsActive(user)))
+        block_on(transact_read(&self.open_existing()?, &ReadActivity(user)))
     }
 
     fn open_existing(&self) -> Result<Sqlite, StoreError> {
@@ -67,10 +67,10 @@ impl StoreUrl {
     }
 }
 
-/// Reads the activity of one user, in a transaction of its own.
-struct IsActive(UserId);
+/// Reads whether one user is active, in a transaction of its own.
+struct ReadActivity(UserId);
 
-impl<T: Transaction> Work<T> for IsActive {
+impl<T: Transaction> Work<T> for ReadActivity {
     type Output = bool;
 
     async fn run(&self, tx: &mut T) -> Result<bool, StoreError> {

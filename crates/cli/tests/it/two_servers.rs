@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crm_chat_conformance::history::{Ending, Event, History, check};
-use crm_chat_conformance::model::{Call, Operation, Response};
+use crm_chat_conformance::linearizability::{Completion, Event, History, check};
+use crm_chat_conformance::model::{Operation, RemovalCall, Response};
 use crm_chat_domain::snapshot::{EditError, Link, RemovalRight};
 use crm_chat_domain::{
     Answer, Argument, Change, ChatId, Edit, Entity, Outcome, OwnerChange, Refusal, Removal,
@@ -213,9 +213,9 @@ fn request_removal(
 ///
 /// The auditor removes the caller from a chat of which the caller is not a member. Only the rules
 /// about the removed user can fail.
-fn probe(caller: UserId) -> Call {
+fn probe(caller: UserId) -> RemovalCall {
     let removal = Removal::new("company:9".parse().unwrap(), caller);
-    Call::new(UserId::new(AUDITOR).unwrap(), &removal)
+    RemovalCall::new(UserId::new(AUDITOR).unwrap(), &removal)
 }
 
 /// Records a history of removals and edits.
@@ -233,15 +233,21 @@ impl Recording {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn push(&self, began: u64, ended: Option<u64>, operation: Operation, ending: Ending) {
-        self.events.lock().unwrap().push(Event { operation, began, ended, ending });
+    fn push(
+        &self,
+        invoked_at: u64,
+        completed_at: Option<u64>,
+        operation: Operation,
+        completion: Completion,
+    ) {
+        self.events.lock().unwrap().push(Event { operation, invoked_at, completed_at, completion });
     }
 
     /// Records a response as the answers to two removals in one transaction: the probe and the
     /// removal. For a caller who is not active, only the probe is recorded.
     fn record_response(
         &self,
-        began: u64,
+        invoked_at: u64,
         caller: UserId,
         removal: &Removal,
         response: ParsedResponse,
@@ -249,41 +255,38 @@ impl Recording {
         let chat = ChatId::new(AUDITED).unwrap();
         let active = Err(Refusal::NotAMember { user: caller, chat });
         let inactive = Err(Refusal::UserNotActive { user: caller });
-        let call = Call::new(caller, removal);
-        let (calls, ending) = match response {
-            ParsedResponse::Answer(answer) => (
-                vec![probe(caller), call],
-                Ending::Responded(Response::Answers(vec![active, answer])),
-            ),
+        let call = RemovalCall::new(caller, removal);
+        let (calls, completion) = match response {
+            ParsedResponse::Answer(answer) => {
+                (vec![probe(caller), call], Completion::Ok(Response::Answers(vec![active, answer])))
+            }
             ParsedResponse::Inactive => {
-                (vec![probe(caller)], Ending::Responded(Response::Answers(vec![inactive])))
+                (vec![probe(caller)], Completion::Ok(Response::Answers(vec![inactive])))
             }
             ParsedResponse::InvalidSecret => {
-                (vec![call], Ending::Failed(StoreErrorKind::Unavailable))
+                (vec![call], Completion::Fail(StoreErrorKind::Unavailable))
             }
-            ParsedResponse::Failed(kind) => (vec![call], Ending::Failed(kind)),
+            ParsedResponse::Failed(kind) => (vec![call], Completion::Fail(kind)),
         };
-        let ended = Some(self.now());
-        self.push(began, ended, Operation::RemoveMany(calls), ending);
+        let completed_at = Some(self.now());
+        self.push(invoked_at, completed_at, Operation::RemoveMany(calls), completion);
     }
 
     /// Records a removal whose response was lost. The model may perform it even if the caller is
     /// not active.
-    fn record_lost(&self, began: u64, caller: UserId, removal: &Removal) {
-        let call = Call::new(caller, removal);
-        self.push(began, None, Operation::Remove(call), Ending::Open);
+    fn record_lost(&self, invoked_at: u64, caller: UserId, removal: &Removal) {
+        let call = RemovalCall::new(caller, removal);
+        self.push(invoked_at, None, Operation::Remove(call), Completion::Indeterminate);
     }
 
-    fn record_edit(&self, began: u64, edit: Edit, result: Result<(), EditError>) {
-        let ending = match result {
-            Ok(()) => Ending::Responded(Response::Edited(Ok(()))),
-            Err(EditError::Rejected(rejection)) => {
-                Ending::Responded(Response::Edited(Err(rejection)))
-            }
-            Err(EditError::Store(error)) => Ending::Failed(error.kind()),
+    fn record_edit(&self, invoked_at: u64, edit: Edit, result: Result<(), EditError>) {
+        let completion = match result {
+            Ok(()) => Completion::Ok(Response::Edited(Ok(()))),
+            Err(EditError::Rejected(rejection)) => Completion::Ok(Response::Edited(Err(rejection))),
+            Err(EditError::Store(error)) => Completion::Fail(error.kind()),
         };
-        let ended = Some(self.now());
-        self.push(began, ended, Operation::Edit(edit), ending);
+        let completed_at = Some(self.now());
+        self.push(invoked_at, completed_at, Operation::Edit(edit), completion);
     }
 }
 
@@ -388,7 +391,7 @@ impl Fixture {
             let secret = self.secrets.pick(actor, &mut generator);
             let revoked = secret.revoked.load(Ordering::SeqCst);
             let in_batch = number % 3 == 2;
-            let began = self.recording.now();
+            let invoked_at = self.recording.now();
             let responded = request_removal(&mut connection, &secret.path, &removal, in_batch);
             if let Ok((status, body)) = responded {
                 let response = parse_response(actor, &removal, status, &body);
@@ -407,9 +410,9 @@ impl Fixture {
                     }
                     ParsedResponse::Failed(_) => {}
                 }
-                self.recording.record_response(began, actor, &removal, response);
+                self.recording.record_response(invoked_at, actor, &removal, response);
             } else {
-                self.recording.record_lost(began, actor, &removal);
+                self.recording.record_lost(invoked_at, actor, &removal);
                 assert_eq!(server, 0, "the second server did not respond");
                 server = 1;
                 connection = self.reconnect(&mut server);
@@ -437,9 +440,9 @@ impl Fixture {
                 self.secrets.rotate(generator.actor());
             }
             let edit = generator.edit();
-            let began = self.recording.now();
+            let invoked_at = self.recording.now();
             let result = block_on(store.edit(&edit));
-            self.recording.record_edit(began, edit, result);
+            self.recording.record_edit(invoked_at, edit, result);
         });
     }
 

@@ -17,15 +17,15 @@ trait Runtime: Send + Sync + 'static {
 struct On<R>(R);
 
 impl<R: Runtime> Harness for On<R> {
-    type Place = TempDir;
+    type Fixture = TempDir;
     by_own_methods!(Sqlite);
 
-    async fn create(&self, world: &Snapshot) -> TempDir {
-        InAFile.create(world).await
+    async fn set_up(&self, world: &Snapshot) -> TempDir {
+        InAFile.set_up(world).await
     }
 
-    async fn connect(&self, place: &TempDir) -> Sqlite {
-        InAFile.connect(place).await
+    async fn connect(&self, fixture: &TempDir) -> Sqlite {
+        InAFile.connect(fixture).await
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
