@@ -14,11 +14,11 @@ use crate::store_url::StoreUrl;
 const HELP: &str = "\
 Prints one line for each removal, oldest first, with its epoch, sequence number
 and time. To follow the log, keep the epoch and the number of the last record
-that you have seen, and continue with `--epoch E --after N`: a later record
-never has a lower number. A new epoch begins when a document is imported or a
-backup is restored; numbers of different epochs cannot be compared. If you can
-no longer continue, because the epoch has ended or because records were pruned,
-the exit status is 1 and standard error says what to do.";
+that you have seen, and continue with `--epoch E --after N`: later records have
+higher numbers. A new epoch begins when a document is imported or a backup is
+restored; numbers of different epochs cannot be compared. If you can no longer
+continue, because the epoch has ended or because records were pruned, the exit
+status is 1 and standard error says what to do.";
 
 const PRUNE_HELP: &str = "\
 The other records keep their numbers, and numbers are never reused. A follower

@@ -446,7 +446,8 @@ impl Fixture {
         });
     }
 
-    /// Repeats a step every millisecond until so many requests are done, or the test hangs.
+    /// Repeats a step every millisecond until a number of requests are done, for at most
+    /// [`TEST_TIMEOUT`].
     fn repeat_until_done(&self, requests: usize, mut step: impl FnMut()) {
         let started = Instant::now();
         while self.done.load(Ordering::SeqCst) < requests && started.elapsed() < TEST_TIMEOUT {
