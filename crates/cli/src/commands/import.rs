@@ -66,22 +66,30 @@ impl Run for ImportArgs {
         };
         let imported = Contents::from(&snapshot);
         let opened = store.open_or_create()?;
-        let counts = block_on(opened.counts())?;
-        let replaced = (!counts.is_empty()).then(|| Contents::from(counts));
-        if let (Some(contents), false) = (&replaced, self.replace) {
-            let refused =
-                CommandError::refused(format_args!("{store} is not empty: it holds {contents}"));
-            return Err(refused.with_hint(
-                "`--replace` deletes its content; `crm-chat backup FILE` keeps a copy",
-            ));
-        }
-        match block_on(opened.load(snapshot)) {
-            Ok(()) => {
+        let counts = || block_on(opened.counts());
+        let replaced = if self.replace { Some(counts()?) } else { None };
+        let loaded = if self.replace {
+            block_on(opened.load(snapshot)).map(|()| true)
+        } else {
+            // Checks and loads in one transaction: of two imports at once, the second is refused.
+            block_on(opened.load_if_empty(snapshot))
+        };
+        match loaded {
+            Ok(true) => {
                 console.note(format_args!("imported {imported} into {store}"));
-                if let Some(contents) = replaced {
-                    console.note(format_args!("replaced {contents}"));
+                if let Some(counts) = replaced.filter(|counts| !counts.is_empty()) {
+                    console.note(format_args!("replaced {}", Contents::from(counts)));
                 }
                 Ok(())
+            }
+            Ok(false) => {
+                let contents = Contents::from(counts()?);
+                let refused = CommandError::refused(format_args!(
+                    "{store} is not empty: it holds {contents}"
+                ));
+                Err(refused.with_hint(
+                    "`--replace` deletes its content; `crm-chat backup FILE` keeps a copy",
+                ))
             }
             Err(LoadError::Invalid(error)) => Err(invalid(&self.file, &error.to_string())),
             Err(LoadError::Store(error)) => Err(error.into()),
