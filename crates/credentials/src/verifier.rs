@@ -55,6 +55,7 @@ impl NewCredential {
 }
 
 impl Verifier {
+    #[expect(clippy::disallowed_methods, reason = "the default clock; `with_clock` replaces it")]
     pub(crate) fn new(key: DigestKey) -> Self {
         Self { key, clock: Arc::new(SystemTime::now), wrong_guesses: AtomicU64::new(0) }
     }

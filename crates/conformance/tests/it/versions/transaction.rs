@@ -176,6 +176,7 @@ fn flawed_make(world: &mut Snapshot, change: &Change, flaw: Option<Flaw>) {
 }
 
 fn append(data: &mut Data, change: &Change, number: u64, flaw: Option<Flaw>) {
+    #[expect(clippy::disallowed_methods, reason = "the backend stamps its records")]
     let now = Timestamp::try_from(SystemTime::now()).ok();
     let time = now.filter(|_| flaw != Some(Flaw::RecordWithoutTime));
     // Keep the log in ascending order even if the number was assigned early.
