@@ -296,7 +296,7 @@ fn low_hard_limit_of_open_files_is_warned_about() {
 
 /// The most memory that a server has had, in bytes.
 #[cfg(target_os = "linux")]
-fn peak(serving: &Serving) -> usize {
+pub(crate) fn peak(serving: &Serving) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", serving.child.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kibibytes = peak.unwrap().trim().trim_end_matches(" kB");

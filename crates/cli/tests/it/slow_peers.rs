@@ -2,7 +2,6 @@
 
 #![cfg(target_os = "linux")]
 
-use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::place::{Place, WORLD};
+use crate::serve::peak;
 use crate::serving::{Connection, PATIENCE, Serving, secret};
 
 /// One more than the calls that are worked on at a time.
@@ -21,14 +21,6 @@ const BODIES: usize = 320 << 20;
 
 /// The documented bound for one connection.
 const CONNECTION: usize = 128 << 10;
-
-/// Returns the most memory that a server has had, in bytes.
-fn peak(serving: &Serving) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", serving.child.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = peak.unwrap().trim().trim_end_matches(" kB");
-    kibibytes.parse::<usize>().unwrap() << 10
-}
 
 /// Returns a figure, or 0 if it has not been counted yet.
 fn figure(connection: &mut Connection, name: &str) -> usize {
