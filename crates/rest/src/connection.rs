@@ -55,6 +55,9 @@ const TLS_HANDSHAKE: u8 = 22;
 const KEEPALIVE_TIME: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
+/// The send buffer of a connection, of which Linux sets aside twice as much. Few answers are longer.
+const SEND_BUFFER: usize = 64 << 10;
+
 /// Everything that the connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -219,6 +222,9 @@ fn configure(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
     // Small answers should not wait for more to send.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
+    // Otherwise the system adjusts it, and may hold 4 MiB of answers for each peer that does not
+    // read: memory that the limits of a process count too.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
     // Bounds what the system alone still holds, after the connection was closed. It is longer than

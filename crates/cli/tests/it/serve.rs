@@ -296,7 +296,7 @@ fn low_hard_limit_on_open_files_logs_a_warning() {
 
 /// Returns the peak resident memory of a server, in bytes.
 #[cfg(target_os = "linux")]
-fn peak_memory(server: &ServerProcess) -> usize {
+pub(crate) fn peak_memory(server: &ServerProcess) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kibibytes = peak.unwrap().trim().trim_end_matches(" kB");

@@ -18,6 +18,11 @@ use crate::value::{Array, Value};
 /// How many commands a batch may hold.
 const MAX_COMMANDS: usize = 50;
 
+/// The number of bytes that the ids of a batch may have together. They are the only part of a
+/// request that an answer repeats, up to twice and with escapes, and an answer may wait long for its
+/// peer to read it.
+const MAX_ID_BYTES: usize = 16 << 10;
+
 /// What became of the commands of a batch: each is in `result` or in `result_error`, or was not
 /// reached.
 #[derive(Debug, Default, serde::Serialize)]
@@ -66,6 +71,9 @@ pub(super) async fn run<S: Store + 'static>(
         Some(Value::Scalar(input)) if !input.is_absent() => return Err(Malformed::Commands.into()),
         _ => &none,
     };
+    if commands.iter().map(|(id, _)| id.len()).sum::<usize>() > MAX_ID_BYTES {
+        return Err(Malformed::CommandIds(MAX_ID_BYTES).into());
+    }
     let halt = !parameters.input("halt").is_absent();
 
     let mut batch = Batch::default();

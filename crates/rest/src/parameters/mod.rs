@@ -51,6 +51,8 @@ pub(crate) enum Malformed {
     HeadTooLong(usize),
     #[error("`cmd` must be a map or a list of commands")]
     Commands,
+    #[error("the ids of the commands in `cmd` are longer than {0} bytes together")]
+    CommandIds(usize),
     #[error("a command must be a string such as `method?name=value`")]
     Command,
 }

@@ -91,6 +91,20 @@ async fn beyond_50_commands_each_ends_in_an_error() {
     assert_eq!(keys(&halted["result_error"]), ["50"]);
 }
 
+#[tokio::test]
+async fn answer_of_a_batch_is_bounded_however_long_the_ids_of_its_commands_are() {
+    const MOST: usize = 16 << 10;
+    let ask_with = async |id: String| ask(&json!({id: "scope"}).to_string(), &Json::Null).await;
+    let answer = ask_with("\u{1}".repeat(MOST)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let answer = ask_with("x".repeat(MOST + 1)).await;
+    let expected = json!({
+        "error": "INVALID_REQUEST",
+        "error_description": "the ids of the commands in `cmd` are longer than 16384 bytes together",
+    });
+    assert_eq!((answer.status, answer.body), (400, expected));
+}
+
 /// Runs a batch over a store that does not answer the `n`-th port call; returns the port calls,
 /// too.
 async fn ask_stalled(commands: &Json, n: usize) -> (Answer, Vec<PortCall>) {

@@ -61,6 +61,35 @@ async fn answers_that_are_never_read_are_cut_over_tls() {
 }
 
 #[tokio::test]
+async fn answers_that_are_never_read_take_bounded_memory_of_the_system() {
+    const BOUND: u64 = 512 << 10;
+    let server = Running::over(memory(&world()).await, impatient(), None).await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let stream = socket.connect(server.address).await.expect("the server accepts");
+    let mut client = Client(BufStream::new(stream));
+    let path = server.secrets.fill("/rest/1/{secret}/methods");
+    client.ask(&path).await.expect("an answer");
+    // The server takes more requests only while the buffers have room for answers. Those are longer
+    // than 256 bytes with their headers, so 8 MiB are asked for.
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(32 << 10);
+    let sending = tokio::spawn(async move {
+        let _ = client.send_bytes(request.as_bytes()).await;
+        // All of it may fit into buffers. The connection must stay open nevertheless.
+        std::future::pending::<()>().await;
+        drop(client);
+    });
+    server.wait_for_refusals("write_timeout", 1).await;
+    sending.abort();
+    let figures = server.connect().await.metrics().await.expect("the figures");
+    let answered = figures.lines().find_map(|line| {
+        line.strip_prefix("crm_chat_calls_total{method=\"methods\",code=\"OK\"} ")
+    });
+    let answered: u64 = answered.expect("a figure").parse().expect("a number");
+    assert!(answered * 256 <= BOUND, "{answered} answers were written and not read");
+}
+
+#[tokio::test]
 async fn callers_are_answered_while_as_many_as_may_connect_do_not_read() {
     let mut options = impatient();
     options.max_connections = 16;
