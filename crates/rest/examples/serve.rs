@@ -10,10 +10,9 @@ use std::error::Error;
 use std::io::Write;
 use std::time::Duration;
 
+use crm_chat_credentials::{CredentialStore, MemoryCredentials, Scopes};
 use crm_chat_domain::UserId;
-use crm_chat_rest::{
-    CredentialStore, MemoryCredentials, Options, Scopes, Server, Tls, stop_signal,
-};
+use crm_chat_rest::{Options, Server, Tls, stop_signal};
 use crm_chat_sqlite::Sqlite;
 
 type AnyError = Box<dyn Error + Send + Sync>;

@@ -26,7 +26,8 @@ use crate::readiness::Readiness;
 use crate::reading::ReadingBudget;
 use crate::telemetry::{self, CallStatus, Load, Origin, RequestLog, Telemetry};
 use crate::time::Clock;
-use crate::{Credentials, Options, openapi};
+use crate::{Options, openapi};
+use crm_chat_credentials::Credentials;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::address::Address;
 use crate::failure::Failure;
 use crate::value::{Array, Value};
-use crate::{Credentials, CredentialsError, Grant};
+use crm_chat_credentials::{Credentials, CredentialsError, Grant};
 
 /// The credentials that a caller presents. Overwritten in memory when they are dropped.
 pub(crate) enum Presented {

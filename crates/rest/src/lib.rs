@@ -6,7 +6,6 @@ mod app;
 mod authentication;
 mod body;
 mod connection;
-mod credentials;
 mod external_metric;
 mod failure;
 mod gate;
@@ -25,12 +24,6 @@ mod tls;
 mod value;
 
 pub use app::router;
-#[cfg(feature = "sqlite")]
-pub use credentials::SqliteCredentials;
-pub use credentials::{
-    Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
-    Grant, Issued, MemoryCredentials, Scopes, Secret,
-};
 pub use external_metric::ExternalMetric;
 pub use options::Options;
 pub use server::{HangupSignal, Server, hangup_signal, stop_signal};

@@ -26,7 +26,7 @@ use crate::parameters::{Bounds, Malformed, parse_body, parse_form};
 use crate::telemetry::RequestLog;
 use crate::time::{Clock, Time};
 use crate::value::{Array, Value};
-use crate::{Credentials, Grant};
+use crm_chat_credentials::{Credentials, Grant};
 
 /// The body of a success.
 #[derive(Serialize)]

@@ -8,8 +8,8 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-use crate::CredentialId;
 use crate::failure::Failure;
+use crm_chat_credentials::CredentialId;
 
 const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
 const A_SECOND: NonZeroU32 = NonZeroU32::new(2).unwrap();

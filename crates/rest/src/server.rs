@@ -18,7 +18,8 @@ use self::accept::{Throttle, drain_backlog, ignore_new_connections, pauses};
 use crate::app::App;
 use crate::connection::{Accepted, ConnectionLimits, ConnectionMetrics, Connections, Refusal};
 use crate::gate::Gate;
-use crate::{Credentials, Options, Tls};
+use crate::{Options, Tls};
+use crm_chat_credentials::Credentials;
 
 mod accept;
 

@@ -17,10 +17,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tracing::field::display;
 
+use crate::ExternalMetric;
 use crate::external_metric::ExternalMetrics;
 use crate::failure::Failure;
 use crate::time::Clock;
-use crate::{CredentialId, ExternalMetric, Grant};
+use crm_chat_credentials::{CredentialId, Grant};
 
 /// The content type of what [`Telemetry::render`] returns.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

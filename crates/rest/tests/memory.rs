@@ -5,9 +5,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crm_chat_credentials::{CredentialStore, MemoryCredentials};
 use crm_chat_domain::UserId;
 use crm_chat_memory::Memory;
-use crm_chat_rest::{CredentialStore, MemoryCredentials, Options, Server};
+use crm_chat_rest::{Options, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 

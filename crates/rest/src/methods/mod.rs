@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use crate::Grant;
 use crate::authentication::{Caller, is_active, remove_if_active};
 use crate::failure::Failure;
 use crate::parameters::Bounds;
@@ -20,6 +19,7 @@ use crate::readiness::Readiness;
 use crate::telemetry::{Origin, Subject, Telemetry};
 use crate::time;
 use crate::value::Array;
+use crm_chat_credentials::Grant;
 
 pub(crate) use batch::Batch;
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use crm_chat_conformance::faults::{Call, Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate, PortCall};
 use crm_chat_rest::Options;
 
 use crate::support::{Answer, DELETE, Wire, check_time, memory, world};
@@ -107,7 +107,7 @@ async fn answer_of_a_batch_is_bounded_however_long_the_ids_of_its_commands_are()
 
 /// Runs a batch over a store that does not answer the `n`-th port call; returns the port calls,
 /// too.
-async fn ask_stalled(commands: &Json, n: usize) -> (Answer, Vec<Call>) {
+async fn ask_stalled(commands: &Json, n: usize) -> (Answer, Vec<PortCall>) {
     let store = Faulty::new(memory(&world()).await);
     store.inject(n, Fault::StallBefore(Gate::default()));
     let wire = Wire::over(store.clone(), Options::default()).await;

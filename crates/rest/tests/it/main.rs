@@ -1,9 +1,8 @@
-//! What the server and its credentials must do.
+//! What the server must do.
 
 mod activity;
 mod batches;
 mod connections;
-mod credentials;
 mod failing;
 mod fuzz;
 mod golden;

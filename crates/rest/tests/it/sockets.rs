@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crm_chat_credentials::MemoryCredentials;
 use crm_chat_domain::Store;
-use crm_chat_rest::{MemoryCredentials, Options, Server, Tls};
+use crm_chat_rest::{Options, Server, Tls};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::Value as Json;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
