@@ -66,7 +66,7 @@ fn assert_served(server: &ServerProcess, secret: &str) {
 
 #[test]
 fn caller_is_served_beside_more_slow_bodies_than_calls_at_a_time() {
-    let (_place, secret, server) = serve();
+    let (_dir, secret, server) = serve();
     let mut observer = HttpConnection::open(&server.address).unwrap();
     for path in [format!("/rest/1/{secret}/profile"), "/rest/profile".to_owned()] {
         // What is sent first earns the body the longest time that it may take.
@@ -85,7 +85,7 @@ fn caller_is_served_beside_more_slow_bodies_than_calls_at_a_time() {
 
 #[test]
 fn caller_is_served_beside_more_unread_answers_than_calls_at_a_time() {
-    let (_place, secret, server) = serve();
+    let (_dir, secret, server) = serve();
     let mut observer = HttpConnection::open(&server.address).unwrap();
     let request = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
     let unread: Vec<_> = (0..PEERS).map(|_| send(&server, request.as_bytes())).collect();
@@ -99,7 +99,7 @@ fn caller_is_served_beside_more_unread_answers_than_calls_at_a_time() {
 fn bodies_together_hold_no_more_memory_than_documented() {
     const BODY: usize = (1 << 20) - 64;
     const SENDERS: usize = 400;
-    let (_place, secret, server) = serve();
+    let (_dir, secret, server) = serve();
     let mut observer = HttpConnection::open(&server.address).unwrap();
     let body = format!("{{\"cmd\":{{\"a\":\"profile?x={}\"}}", "y".repeat(BODY));
     let head = format!(
