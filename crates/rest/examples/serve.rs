@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crm_chat_credentials::{CredentialStore, MemoryCredentials, Scopes};
 use crm_chat_domain::UserId;
-use crm_chat_rest::{Options, Server, Tls, stop_signal};
+use crm_chat_rest::{Options, Server, Tls, shutdown_signal};
 use crm_chat_sqlite::Sqlite;
 
 type AnyError = Box<dyn Error + Send + Sync>;
@@ -61,7 +61,7 @@ async fn main() -> Result<(), AnyError> {
         lines.push(issue(&credentials, *webhook, who).await?);
     }
 
-    let stop = stop_signal()?;
+    let stop = shutdown_signal()?;
     let listen = args.listen.as_deref().unwrap_or("127.0.0.1:8080");
     let mut server = Server::bind(listen, store, credentials, args.options).await?;
     let mut scheme = "http";

@@ -65,7 +65,7 @@ async fn get(address: SocketAddr, path: &str) -> String {
 async fn unread_answers_and_unfinished_heads_hold_bounded_memory_and_exclude_no_caller() {
     let mut options = Options::default();
     options.write_timeout = Duration::from_secs(5);
-    assert!(STALLED > options.max_calls);
+    assert!(STALLED > options.max_concurrent_requests);
     let credentials = MemoryCredentials::new().expect("there is randomness");
     let user = UserId::new(1).expect("an id");
     let webhook = credentials.add_webhook(user, ["imopenlines"].into_iter().collect());

@@ -108,7 +108,7 @@ async fn one_peer_cannot_take_the_connections_of_others() {
     let mut third = server.connect().await;
     third.send("/healthz", "", b"").await.expect("it is sent");
     let reply = soon(third.receive_reply()).await.expect("an answer");
-    reply.assert_refusal(503, "OVERLOAD_LIMIT", "too many connections: repeat later");
+    reply.assert_refusal(503, "OVERLOAD_LIMIT", "too many connections: retry later");
     third.assert_closed_cleanly().await;
 
     let elsewhere = Client::connect_from("127.0.0.2", server.address).await;
@@ -145,7 +145,7 @@ async fn connections_beyond_the_limit_are_answered_and_closed() {
     let mut second = server.connect().await;
     second.send("/healthz", "", b"").await.expect("it is sent");
     let reply = soon(second.receive_reply()).await.expect("an answer");
-    reply.assert_refusal(503, "OVERLOAD_LIMIT", "too many connections: repeat later");
+    reply.assert_refusal(503, "OVERLOAD_LIMIT", "too many connections: retry later");
     second.assert_closed_cleanly().await;
 
     let figures = first.metrics().await.expect("the figures");
@@ -267,7 +267,7 @@ async fn refused_heads_are_logged_with_peer_and_reason() {
 #[tokio::test]
 async fn heads_that_do_not_arrive_in_time_are_answered_and_silence_is_not() {
     let mut options = Options::default();
-    options.max_time = Duration::from_millis(200);
+    options.request_timeout = Duration::from_millis(200);
     let server = Running::over(memory(&world()).await, options, None).await;
 
     let mut slow = server.connect().await;
@@ -296,7 +296,7 @@ async fn plain_http_on_a_port_of_tls_is_answered_in_plain_http() {
     let mut plain = server.connect().await;
     plain.send("/healthz", "", b"").await.expect("it is sent");
     let reply = soon(plain.receive_reply()).await.expect("an answer");
-    reply.assert_refusal(400, "INVALID_REQUEST", "this port speaks https");
+    reply.assert_refusal(400, "INVALID_REQUEST", "this port requires https");
     plain.0.shutdown().await.expect("it is half closed");
     plain.assert_closed_cleanly().await;
 
@@ -327,7 +327,7 @@ async fn tls_handshakes_that_do_not_end_in_time_are_closed() {
     let file = |name: &str| directory.path().join(name);
     let tls = Tls::from_files(file("server.crt"), file("server.key")).expect("a pair");
     let mut options = Options::default();
-    options.max_time = Duration::from_millis(200);
+    options.request_timeout = Duration::from_millis(200);
     let (log, _guard) = Log::catch();
     let server = Running::over(memory(&world()).await, options, Some(tls)).await;
     for begin in [&[22, 3, 1, 1][..], &[]] {

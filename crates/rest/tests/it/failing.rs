@@ -99,7 +99,7 @@ async fn a_stall_of_any_port_call_ends_when_the_time_is_up() {
         let answer = remove(&wire).await;
         assert_eq!(answer.status, 500, "call {call}: {answer:?}");
         assert_eq!(answer.body["error"], "INTERNAL_SERVER_ERROR");
-        assert!(log.text().contains("time ran out"), "{}", log.text());
+        assert!(log.text().contains("timed out"), "{}", log.text());
         // Nothing is left behind: the same call now succeeds.
         assert_eq!(remove(&wire).await.status, 200, "call {call}");
     }
@@ -108,7 +108,7 @@ async fn a_stall_of_any_port_call_ends_when_the_time_is_up() {
 #[tokio::test]
 async fn calls_beyond_the_limit_are_shed_at_once() {
     let mut options = Options::default();
-    options.max_calls = 2;
+    options.max_concurrent_requests = 2;
     let (store, wire) = faulty(options).await;
     let gate = Gate::default();
     store.inject(1, Fault::StallBefore(gate.clone()));
@@ -170,8 +170,8 @@ async fn a_call_whose_caller_leaves_is_told_of_and_leaves_nothing_behind() {
     let left = tokio::time::timeout(Duration::from_secs(1), remove(&wire)).await;
     assert!(left.is_err());
     let text = log.text();
-    let line = text.lines().find(|line| line.contains("called")).expect("a line");
-    assert!(line.contains("actor=1") && line.contains("code=\"ABANDONED\""), "{line}");
+    let line = text.lines().find(|line| line.contains("request completed")).expect("a line");
+    assert!(line.contains("actor=1") && line.contains("code=\"CANCELLED\""), "{line}");
     assert_eq!(remove(&wire).await.status, 200);
 }
 

@@ -70,7 +70,7 @@ async fn answers_401_challenge_and_no_other_does() {
 #[tokio::test]
 async fn answers_503_say_when_to_repeat() {
     let mut options = Options::default();
-    options.max_calls = 0;
+    options.max_concurrent_requests = 0;
     let wire = wire(options).await;
     for (line, status, expected) in
         [("GET /rest/1/{secret}/scope", 503, Some("1")), ("GET /rest/1/wrong/scope", 401, None)]
@@ -108,7 +108,7 @@ async fn post(wire: &Wire, content_type: &str, body: &'static str) -> Answer {
 async fn json_sent_as_a_form_is_refused_with_a_hint() {
     let wire = wire(Options::default()).await;
     let form = "application/x-www-form-urlencoded";
-    let hint = "; the body looks like JSON, but its `Content-Type` says that it is a form";
+    let hint = "; the body looks like JSON, but its `Content-Type` declares a form";
     for (content_type, body, hinted) in [
         (form, r#" {"USER_ID": 12, "CRM_ENTITY_TYPE": "deal"}"#, true),
         (form, "CRM_ENTITY=288", false),

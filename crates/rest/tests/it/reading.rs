@@ -81,7 +81,7 @@ fn assert_shed(answer: &Answer, description: &str) {
 #[tokio::test]
 async fn oldest_body_of_an_unknown_caller_is_shed_where_there_is_no_room() {
     let mut options = Options::default();
-    options.max_reading_bytes = 8000;
+    options.max_buffered_body_bytes = 8000;
     let wire = wire(options).await;
     let (slow, slow_answer) = begin(&wire, UNKNOWN);
     slow.send(bytes(900)).expect("it is read");
@@ -92,11 +92,11 @@ async fn oldest_body_of_an_unknown_caller_is_shed_where_there_is_no_room() {
     newer.send(auth.into()).expect("it is read");
     newer.send(bytes(200)).expect("it is read");
     let slow_answer = slow_answer.await.expect("an answer");
-    assert_shed(&slow_answer, "too much is being sent at a time by callers who are not known yet");
+    assert_shed(&slow_answer, "too many request bodies are arriving from unauthenticated clients");
     drop(newer);
     assert_eq!(newer_answer.await.expect("an answer").status, 200);
     held(&wire, 0).await;
-    let shed = r#"crm_chat_calls_shed_total{reason="reading_unknown"}"#;
+    let shed = r#"crm_chat_calls_shed_total{reason="unauthenticated_body_memory"}"#;
     assert_eq!(wire.figure(shed).await, 1);
     drop(slow);
 }
@@ -104,7 +104,7 @@ async fn oldest_body_of_an_unknown_caller_is_shed_where_there_is_no_room() {
 #[tokio::test]
 async fn unknown_callers_do_not_crowd_out_known_ones_nor_the_other_way_round() {
     let mut options = Options::default();
-    options.max_reading_bytes = 8000;
+    options.max_buffered_body_bytes = 8000;
     let wire = wire(options).await;
     let (unknown, unknown_answer) = begin(&wire, UNKNOWN);
     let auth = Bytes::from(wire.secrets.fill("auth={token}&x="));
@@ -122,7 +122,7 @@ async fn unknown_callers_do_not_crowd_out_known_ones_nor_the_other_way_round() {
     let (known, known_answer) = begin(&wire, KNOWN);
     known.send(bytes(7001)).expect("it is read");
     let answer = known_answer.await.expect("an answer");
-    assert_shed(&answer, "too much is being sent at a time: repeat later");
+    assert_shed(&answer, "too many request bodies are arriving: retry later");
 }
 
 #[tokio::test]
@@ -268,10 +268,10 @@ impl Running {
 async fn slow_bodies_beyond_max_calls_do_not_keep_a_good_caller_out() {
     const MAX_CALLS: usize = 8;
     let mut options = Options::default();
-    options.max_calls = MAX_CALLS;
+    options.max_concurrent_requests = MAX_CALLS;
     // Long enough for the whole test: the slow ones must be there all the while.
     options.body_timeout = Duration::from_mins(5);
-    options.max_time = Duration::from_mins(5);
+    options.request_timeout = Duration::from_mins(5);
     options.min_body_rate = 0;
     let server = Running::with(options).await;
 

@@ -44,7 +44,7 @@ async fn no_secret_or_token_is_told_wherever_it_was_put() {
     told += &ask(&wire, Request::get("/metrics").body(Body::empty()).expect("a request"), "").await;
     told += &log.text();
 
-    assert!(log.text().matches("called").count() > 100, "each call has its line");
+    assert!(log.text().matches("request completed").count() > 100, "each call has its line");
     for secret in
         ["{secret}", "{scopeless}", "{inactive}", "{token}", "{expired}", "guess-of-a-secret"]
     {
@@ -73,7 +73,7 @@ async fn a_call_has_one_line_with_what_an_operator_asks_for() {
     wire.get(&format!("/rest/1/{{secret}}/{DELETE}?bx24_request_id=abc-1&USER_ID=0")).await;
     wire.get("/rest/1/{secret}/nope?bx24_request_id=abc-2").await;
     let text = log.text();
-    let lines: Vec<_> = text.lines().filter(|line| line.contains("called")).collect();
+    let lines: Vec<_> = text.lines().filter(|line| line.contains("request completed")).collect();
     let [line, unknown] = *lines.as_slice() else {
         panic!("{text}");
     };

@@ -98,7 +98,7 @@ async fn a_stop_answers_what_was_accepted_and_turns_the_rest_away() {
     }
     let (status, body) = soon(kept.ask(&path)).await.expect("an answer on a connection kept");
     assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")));
-    assert_eq!(body["error_description"], "the server is stopping: repeat later");
+    assert_eq!(body["error_description"], "the server is shutting down: retry later");
     let mut late = Client::connect(server.address).await.expect("the server still accepts");
     let (status, body) = soon(late.ask(&path)).await.expect("an answer on a new connection");
     assert_eq!((status, &body["error"]), (503, &json!("OVERLOAD_LIMIT")));
@@ -114,7 +114,7 @@ async fn a_stop_answers_what_was_accepted_and_turns_the_rest_away() {
 async fn a_stop_cuts_off_what_does_not_end() {
     let store = Faulty::new(memory(&world()).await);
     let mut options = Options::default();
-    options.grace = Duration::from_millis(50);
+    options.shutdown_timeout = Duration::from_millis(50);
     let server = Running::over(store.clone(), options, None).await;
     let gate = Gate::default();
     store.inject(1, Fault::StallBefore(gate.clone()));
@@ -140,7 +140,7 @@ async fn a_long_body_is_answered_though_the_client_sends_all_of_it_first() {
 #[tokio::test]
 async fn a_head_that_never_ends_is_bounded_in_size_and_time() {
     let mut options = Options::default();
-    options.max_time = Duration::from_millis(200);
+    options.request_timeout = Duration::from_millis(200);
     let server = Running::over(memory(&world()).await, options, None).await;
 
     let mut client = server.connect().await;
@@ -186,7 +186,7 @@ fn files_without_a_certificate_or_key_are_named() {
         ("one.crt", "none.key", "none.key"),
         ("one.key", "one.key", "cannot read certificates from"),
         ("one.crt", "one.crt", "cannot read a private key from"),
-        ("one.crt", "other.key", "cannot use the certificate with the key"),
+        ("one.crt", "other.key", "the certificate does not match the private key"),
     ] {
         let error = Tls::from_files(file(certificate), file(key)).expect_err("no pair");
         assert!(error.to_string().contains(expected), "{error}");

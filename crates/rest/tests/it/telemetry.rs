@@ -27,7 +27,7 @@ fn removal(user: u8) -> String {
 /// Returns the lines about calls.
 fn lines(log: &Log) -> Vec<String> {
     let text = log.text();
-    let lines = text.lines().filter(|line| line.contains("called"));
+    let lines = text.lines().filter(|line| line.contains("request completed"));
     lines.map(str::to_owned).collect()
 }
 
@@ -151,11 +151,11 @@ async fn figures_of_the_embedding_program_are_shown() {
 #[tokio::test]
 async fn calls_that_are_shed_are_counted_by_reason() {
     let mut options = Options::default();
-    options.max_calls = 0;
+    options.max_concurrent_requests = 0;
     let wire = wire(options).await;
     assert_eq!(wire.get("/rest/1/{secret}/scope").await.status, 503);
     assert_eq!(wire.get("/rest/1/wrong/scope").await.status, 401);
-    assert_eq!(wire.figure(r#"crm_chat_calls_shed_total{reason="max_calls"}"#).await, 1);
+    assert_eq!(wire.figure(r#"crm_chat_calls_shed_total{reason="concurrency"}"#).await, 1);
 }
 
 /// A log that does something whenever a line is written.
@@ -205,7 +205,7 @@ async fn line_being_written_holds_up_no_other_call() {
     let outcome = Arc::new(Mutex::new(None));
     let recorded = Arc::clone(&outcome);
     let _set = set_log(move |line| {
-        if !line.contains("called") {
+        if !line.contains("request completed") {
             return;
         }
         // On a thread without this log. The method is new to the figures, which must be locked for
