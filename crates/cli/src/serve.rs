@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use crm_chat_credentials::SqliteCredentials;
 use crm_chat_rest::{
-    ExternalMetric, HangupSignal, Options, Server, Tls, hangup_signal, stop_signal,
+    ExternalMetric, HangupSignal, Options, Server, Tls, hangup_signal, shutdown_signal,
 };
 use crm_chat_sqlite::Sqlite;
 
@@ -114,7 +114,7 @@ impl Serve {
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
         open_files::raise_limit(options.max_connections);
-        let stop = stop_signal().map_err(|error| unusable(&error))?;
+        let stop = shutdown_signal().map_err(|error| unusable(&error))?;
         let hangup = hangup_signal().map_err(|error| unusable(&error))?;
         tokio::spawn(reload_on(hangup, tls.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
