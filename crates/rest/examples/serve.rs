@@ -1,10 +1,12 @@
-//! Serves a SQLite store to callers whose credentials last as long as the process: to try things by hand.
+//! Serves a SQLite store to callers whose credentials last as long as the process: to try things by
+//! hand.
 //!
-//! `serve --store PATH [--listen ADDR] [--tls-cert FILE --tls-key FILE] [--rate-limit] [--webhook WHO]… [--token WHO]…`
+//! `serve --store PATH [--listen ADDR] [--tls-cert FILE --tls-key FILE] [--rate-limit] [--webhook
+//! WHO]… [--token WHO]…`
 //!
-//! `WHO` is `USER[:SCOPE,…[:SECONDS]]`: `1`, `1:` without a scope, `1:imopenlines:0` as a token that has expired. Printed
-//! are `listening on http://ADDR`, and then for each credential, in the order given, `webhook USER SECRET` or
-//! `token USER TOKEN`.
+//! `WHO` is `USER[:SCOPE,…[:SECONDS]]`: `1`, `1:` without a scope, `1:imopenlines:0` as a token
+//! that has expired. Printed are `listening on http://ADDR`, and then for each credential, in the
+//! order given, `webhook USER SECRET` or `token USER TOKEN`.
 
 use std::error::Error;
 use std::io::Write;

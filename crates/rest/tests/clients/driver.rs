@@ -44,7 +44,8 @@ pub(crate) trait Driver {
     fn see(&mut self, call: &Value) -> Value;
 }
 
-/// A script in the client's language: a line in for each call, a line out for what was seen, first of all its lens.
+/// A script in the client's language: a line in for each call, a line out for what was seen, first
+/// of all its lens.
 pub(crate) struct Process {
     child: Child,
     calls: ChildStdin,

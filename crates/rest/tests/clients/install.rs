@@ -9,7 +9,8 @@ use crate::clients;
 /// One installation at a time: the system's package manager would refuse a second.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// Installs the packages of a kind of client and returns their folder, or `None` if the test is to be skipped.
+/// Installs the packages of a kind of client and returns their folder, or `None` if the test is to
+/// be skipped.
 ///
 /// # Panics
 /// If they cannot be installed and `CI` is `true`.

@@ -1,8 +1,9 @@
 //! The clients that people already use, unmodified, against a server process on a SQLite file.
 //!
-//! `cases.json` says what leads to what; a driver in `drivers` makes one client's calls, and tells what of an answer
-//! that client shows its caller. `install` fetches the packages, pinned in `packages`. Where it cannot, a test says so: it
-//! fails if `CI` is `true`, and is skipped otherwise.
+//! `cases.json` says what leads to what; a driver in `drivers` makes one client's calls, and tells
+//! what of an answer that client shows its caller. `install` fetches the packages, pinned in
+//! `packages`. Where it cannot, a test says so: it fails if `CI` is `true`, and is skipped
+//! otherwise.
 
 mod certificates;
 mod curl;

@@ -53,7 +53,8 @@ impl Server {
         Self { child, address, certificates, credentials }
     }
 
-    /// What a caller presents. One whom the server does not know presents a guess, or nothing if it is nobody.
+    /// What a caller presents. One whom the server does not know presents a guess, or nothing if it
+    /// is nobody.
     pub(crate) fn auth(&self, scheme: Scheme, caller: &str) -> Value {
         let known = self.credentials.get(&(scheme, caller.to_owned()));
         let guess = if caller == "nobody" { "" } else { "open-sesame" };

@@ -61,7 +61,8 @@ pub(crate) struct Case {
     method: String,
     #[serde(default)]
     params: Map<String, Value>,
-    /// A batch instead of a call: of each command the id, and either the method or the parameters of the removal.
+    /// A batch instead of a call: of each command the id, and either the method or the parameters
+    /// of the removal.
     commands: Option<Vec<(Value, Value)>>,
     #[serde(default)]
     halt: bool,
@@ -154,7 +155,8 @@ impl Case {
     }
 }
 
-/// Whoever shows an error's code shows also that there is a description, and the argument if the client can.
+/// Whoever shows an error's code shows also that there is a description, and the argument if the
+/// client can.
 fn show(error: &mut Map<String, Value>, lens: &Lens) {
     let argument = error.remove("argument");
     if error.contains_key("error") {
