@@ -17,8 +17,8 @@ use crate::Options;
 pub(crate) use budget::{BodyBudget, NoRoomError};
 use budget::{Pool, Reservation};
 
-/// How much of a body that is too long is read and discarded, as a multiple of its limit. Most
-/// clients read the response only after they have sent the whole body.
+/// The part of a body that is too long which is still read and discarded, as a multiple of the
+/// limit. Most clients read the response only after they have sent the whole body.
 const DISCARD_FACTOR: usize = 8;
 
 /// The time before the minimum rate is enforced, so that a brief hiccup of the network does no

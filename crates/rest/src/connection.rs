@@ -225,7 +225,7 @@ fn configure(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
     // ParamLimits what the system alone still holds, after the connection was closed. It is longer
-    // than our own limit, which can report what it cuts.
+    // than our own limit, which can report the connections that it aborts.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(write_timeout.saturating_mul(2)))?;
     #[cfg(not(target_os = "linux"))]

@@ -91,15 +91,15 @@ async fn stalled_peers_hold_bounded_memory_and_block_no_caller() {
     for _ in 0..STALLED {
         peers.push(stall(address).await);
     }
-    let cut = format!("{{reason=\"write_timeout\"}} {STALLED}\n");
-    let all_cut = async {
-        while !get(address, "/metrics").await.contains(&cut) {
+    let counted = format!("{{reason=\"write_timeout\"}} {STALLED}\n");
+    let all_reset = async {
+        while !get(address, "/metrics").await.contains(&counted) {
             let response = get(address, &scope).await;
             assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
         }
     };
-    let all_cut = tokio::time::timeout(Duration::from_mins(2), all_cut).await;
-    all_cut.expect("each connection is reset");
+    let all_reset = tokio::time::timeout(Duration::from_mins(2), all_reset).await;
+    all_reset.expect("each connection is reset");
     let held = peak_resident_set() - before;
     let bound = (STALLED + HEADS) * BYTES_PER_CONNECTION;
     assert!(held <= bound, "{held} bytes are held, of at most {bound}");

@@ -40,7 +40,7 @@ pub(crate) struct BatchOutput {
     result_error: Section<ApiError>,
     /// Always empty: no method returns a list in pages.
     result_total: Section<()>,
-    /// Always empty, too.
+    /// Always empty, for the same reason.
     result_next: Section<()>,
     result_time: Section<Time>,
 }

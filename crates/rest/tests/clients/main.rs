@@ -1,9 +1,9 @@
 //! Runs existing client libraries, unmodified, against a server process on a SQLite file.
 //!
-//! `cases.json` lists calls with their expected results. Each driver in `drivers` makes calls with one
-//! client and reports what that client exposes of a response. `install` fetches the packages, which
-//! are pinned in `packages`. If that fails, the tests fail if `CI` is `true`, and are skipped with a
-//! message otherwise.
+//! `cases.json` lists calls with their expected results. Each driver in `drivers` makes calls with
+//! one client and reports what that client exposes of a response. `install` fetches the packages,
+//! which are pinned in `packages`. If that fails, the tests fail if `CI` is `true`, and are skipped
+//! with a message otherwise.
 
 mod certificates;
 mod curl;

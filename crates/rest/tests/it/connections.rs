@@ -49,10 +49,10 @@ async fn tls_connection_that_never_reads_its_responses_is_reset() {
     };
     let mut client = connect().await;
     request_much(&mut client).await;
-    let cut = "\ncrm_chat_connections_refused_total{reason=\"write_timeout\"} 1\n";
+    let counted = "\ncrm_chat_connections_refused_total{reason=\"write_timeout\"} 1\n";
     let mut observer = connect().await;
     soon(async {
-        while !observer.metrics().await.expect("the metrics").contains(cut) {
+        while !observer.metrics().await.expect("the metrics").contains(counted) {
             tokio::task::yield_now().await;
         }
     })
