@@ -108,7 +108,7 @@ impl Connections {
         };
         let handshake = tokio::select! {
             handshake = timeout(self.options.request_timeout, accepting) => handshake,
-            () = self.idle_timeout() => return,
+            () = self.idle_connections_expired() => return,
         };
         match handshake {
             Ok(Ok(Handshake::Absent)) => {}
@@ -144,6 +144,7 @@ impl Connections {
         let longest_head = options.max_head.saturating_mul(HEAD_MARGIN).max(8192);
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            // A client that closes only its sending side still gets the response.
             .half_close(true)
             .header_read_timeout(options.request_timeout)
             .max_buf_size(longest_head)
@@ -152,7 +153,7 @@ impl Connections {
             .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(HeadWatch::new(stream, activity.clone())), service);
         let may_close = async {
-            self.idle_timeout().await;
+            self.idle_connections_expired().await;
             activity.between_heads().await;
         };
         // Poll the connection first, so that a request that has already arrived is read before the
@@ -171,16 +172,7 @@ impl Connections {
         let Err(error) = served else { return };
         let parts = connection.into_parts();
         let (stream, suppressed) = parts.io.into_inner().into_parts();
-        let unread = parts.read_buf.trim_ascii_start();
-        let reason = if WriteStalledError::caused(&error) {
-            CloseReason::WriteTimeout
-        } else if error.is_timeout() && !unread.is_empty() {
-            CloseReason::HeadTimeout
-        } else if error.is_parse() && !secure && unread.first() == Some(&TLS_HANDSHAKE) {
-            CloseReason::UnexpectedTls
-        } else if error.is_parse() || error.is_incomplete_message() {
-            CloseReason::MalformedHead
-        } else {
+        let Some(reason) = close_reason(&error, &parts.read_buf, secure) else {
             // This includes idle connections that reached the timeout.
             tracing::debug!(%peer, %error, "connection lost");
             return;
@@ -202,12 +194,30 @@ impl Connections {
         tracing::info!(%peer, reason = reason.name(), %cause, "connection closed");
     }
 
-    /// Waits until the server shuts down and idle connections may be closed.
-    async fn idle_timeout(&self) {
+    /// Waits until a shutdown closes idle connections.
+    async fn idle_connections_expired(&self) {
         let mut shutting_down = self.shutting_down.clone();
         // An error means that the server is gone, which ends the wait as well.
         let _ = shutting_down.wait_for(|shutting_down| *shutting_down).await;
         sleep(IDLE_LINGER.min(self.options.shutdown_timeout / 2)).await;
+    }
+}
+
+/// Returns the reason for which an error closes a connection, or `None` if the server is not
+/// responsible. `unread` are the bytes that hyper has received but not consumed.
+fn close_reason(error: &hyper::Error, unread: &[u8], secure: bool) -> Option<CloseReason> {
+    // Clients may send line breaks between requests, so these do not start a head.
+    let unread = unread.trim_ascii_start();
+    if WriteStalledError::caused(error) {
+        Some(CloseReason::WriteTimeout)
+    } else if error.is_timeout() && !unread.is_empty() {
+        Some(CloseReason::HeadTimeout)
+    } else if error.is_parse() && !secure && unread.first() == Some(&TLS_HANDSHAKE) {
+        Some(CloseReason::UnexpectedTls)
+    } else if error.is_parse() || error.is_incomplete_message() {
+        Some(CloseReason::MalformedHead)
+    } else {
+        None
     }
 }
 
@@ -224,8 +234,8 @@ fn configure(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
-    // ParamLimits what the system alone still holds, after the connection was closed. It is longer
-    // than our own limit, which can report the connections that it aborts.
+    // Limits how long the system keeps unsent data after the connection is closed. It is longer than
+    // our own limit, which can report the connections that it aborts.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(write_timeout.saturating_mul(2)))?;
     #[cfg(not(target_os = "linux"))]

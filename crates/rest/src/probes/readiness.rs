@@ -91,7 +91,7 @@ async fn query(store: &impl Store, telemetry: &Telemetry) -> bool {
     }
 }
 
-/// The cheapest read that a store has to offer.
+/// The cheapest read of a store.
 struct Ping;
 
 impl<T: Transaction> Work<T> for Ping {
