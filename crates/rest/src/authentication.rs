@@ -111,12 +111,12 @@ impl<C: Credentials> Reauthenticate for Caller<'_, C> {
 
 /// Returns `true` if a user is active, according to a read-only transaction.
 pub(crate) async fn is_active(store: &impl Store, user: UserId) -> Result<bool, StoreError> {
-    transact_read(store, &IsActive(user)).await
+    transact_read(store, &CheckActive(user)).await
 }
 
-struct IsActive(UserId);
+struct CheckActive(UserId);
 
-impl<T: Transaction> Work<T> for IsActive {
+impl<T: Transaction> Work<T> for CheckActive {
     type Output = bool;
 
     async fn run(&self, tx: &mut T) -> Result<bool, StoreError> {

@@ -30,14 +30,14 @@ use crate::response::{Success, respond};
 use crate::route::Route;
 use crate::router::App;
 use crate::telemetry::{CallStatus, Origin, RequestLog};
-use crate::time::Clock;
+use crate::time::CallClock;
 
 /// Handles a request: runs the pipeline, records the outcome and builds the response.
 pub(crate) async fn handle<S: Store + 'static, C: Credentials>(
     State(app): State<Arc<App<S, C>>>,
     request: Request,
 ) -> Response {
-    let clock = Clock::start();
+    let clock = CallClock::start();
     let (head, body) = request.into_parts();
     let mut body = RequestBody::new(&head.headers, body);
     let origin = Origin::new(app.peer(&head));
@@ -60,7 +60,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
         &self,
         head: &Parts,
         body: &mut RequestBody,
-        clock: Clock,
+        clock: CallClock,
         log: &mut RequestLog<'_>,
     ) -> Result<Success, ApiError> {
         let deadline = Instant::now() + self.options.request_timeout;
@@ -192,7 +192,7 @@ impl<S: Store + 'static, C: Credentials> App<S, C> {
             telemetry: &self.telemetry,
             origin: &log.origin,
         };
-        let clock = Clock::start();
+        let clock = CallClock::start();
         let output = method.run(&context, params, &mut log.subject).await?;
         Ok((output, clock.elapsed()))
     }

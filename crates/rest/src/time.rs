@@ -10,12 +10,12 @@ const OPERATING_WINDOW: u64 = 600;
 
 /// The start of a call, by the wall clock and by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
+pub(crate) struct CallClock {
     wall: SystemTime,
     monotonic: Instant,
 }
 
-impl Clock {
+impl CallClock {
     pub(crate) fn start() -> Self {
         Self { wall: SystemTime::now(), monotonic: Instant::now() }
     }

@@ -16,9 +16,9 @@ use tokio_rustls::rustls::{self, ServerConfig};
 /// Clones share their state: after one of them [reloads](Self::reload) the files, all of them use
 /// the new certificate.
 #[derive(Clone)]
-pub struct Tls(Arc<Shared>);
+pub struct Tls(Arc<TlsState>);
 
-struct Shared {
+struct TlsState {
     certificates: PathBuf,
     key: PathBuf,
     config: RwLock<Arc<ServerConfig>>,
@@ -55,7 +55,7 @@ impl Tls {
     ) -> Result<Self, TlsError> {
         let (certificates, key) = (certificates.as_ref().to_owned(), key.as_ref().to_owned());
         let config = RwLock::new(load(&certificates, &key)?);
-        Ok(Self(Arc::new(Shared { certificates, key, config })))
+        Ok(Self(Arc::new(TlsState { certificates, key, config })))
     }
 
     /// Reads the files again. Future handshakes use the new certificate; open connections are not

@@ -46,11 +46,11 @@ impl BodyBudget {
 pub(crate) struct Pool {
     capacity: usize,
     error: NoRoomError,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PoolState {
     /// The bytes of all bodies, including those of calls in flight.
     used: usize,
     /// The number of the next body.
@@ -82,7 +82,7 @@ impl Pool {
         Self { capacity, error, state: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         // A poisoned lock is fine: no code that holds it can panic between two related changes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +99,7 @@ impl Pool {
     }
 }
 
-impl State {
+impl PoolState {
     /// Evicts a body if it is still arriving.
     fn evict(&mut self, number: u64) {
         if let Some(body) = self.arriving.remove(&number) {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[derive(Clone, Debug)]
-    enum Step {
+    enum PoolStep {
         Reserve,
         Grow(Index, usize),
         Release(Index),
@@ -263,35 +263,35 @@ mod tests {
         Drop(Index),
     }
 
-    fn arb_step() -> impl Strategy<Value = Step> {
+    fn arb_step() -> impl Strategy<Value = PoolStep> {
         prop_oneof![
-            2 => Just(Step::Reserve),
-            4 => (any::<Index>(), 0..12_usize).prop_map(|(body, more)| Step::Grow(body, more)),
-            1 => any::<Index>().prop_map(Step::Release),
-            1 => any::<Index>().prop_map(Step::Complete),
-            1 => any::<Index>().prop_map(Step::Drop),
+            2 => Just(PoolStep::Reserve),
+            4 => (any::<Index>(), 0..12_usize).prop_map(|(body, more)| PoolStep::Grow(body, more)),
+            1 => any::<Index>().prop_map(PoolStep::Release),
+            1 => any::<Index>().prop_map(PoolStep::Complete),
+            1 => any::<Index>().prop_map(PoolStep::Drop),
         ]
     }
 
     /// Performs a step. Steps that need a body reserve one if there is none.
-    fn perform(step: &Step, pool: &Arc<Pool>, bodies: &mut Vec<Reservation>) {
+    fn perform(step: &PoolStep, pool: &Arc<Pool>, bodies: &mut Vec<Reservation>) {
         let length = bodies.len();
         match step {
             _ if length == 0 => bodies.push(pool.reserve()),
-            Step::Reserve => bodies.push(pool.reserve()),
-            Step::Grow(body, more) => {
+            PoolStep::Reserve => bodies.push(pool.reserve()),
+            PoolStep::Grow(body, more) => {
                 let number = bodies[body.index(length)].number;
                 let newer = newer_bytes(pool, number);
                 let result = bodies[body.index(length)].grow(*more);
                 // Newer bodies are never evicted in favour of this one.
                 assert_eq!(newer_bytes(pool, number), newer, "{result:?}");
             }
-            Step::Release(body) => bodies[body.index(length)].release(),
-            Step::Complete(body) => {
+            PoolStep::Release(body) => bodies[body.index(length)].release(),
+            PoolStep::Complete(body) => {
                 // Fails if the body was evicted.
                 let _ = bodies[body.index(length)].complete();
             }
-            Step::Drop(body) => drop(bodies.swap_remove(body.index(length))),
+            PoolStep::Drop(body) => drop(bodies.swap_remove(body.index(length))),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::params::{Param, ParamMap, parse_form, percent_decode};
 use crate::route::method_name;
 use crate::telemetry::{CallStatus, RequestLog, Subject};
-use crate::time::{Clock, Time};
+use crate::time::{CallClock, Time};
 
 /// The maximum number of commands in a batch.
 const MAX_COMMANDS: usize = 50;
@@ -90,7 +90,7 @@ pub(super) async fn run<S: Store + 'static>(
         // Commands that never wait would otherwise occupy this thread for the whole batch, and
         // other requests with it.
         yield_now().await;
-        let clock = Clock::start();
+        let clock = CallClock::start();
         // Each command is logged and counted like a request of its own.
         let mut log = RequestLog::new(context.telemetry, clock, context.origin.clone());
         let result = if index >= MAX_COMMANDS {

@@ -8,12 +8,12 @@ pub(crate) fn parse(
     part: &'static str,
     limits: ParamLimits,
 ) -> Result<ParamMap, ParamError> {
-    let mut fields = Fields::new(limits);
+    let mut builder = MapBuilder::new(limits);
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        fields.add(&decode(name, part)?, decode(value, part)?)?;
+        builder.add(&decode(name, part)?, decode(value, part)?)?;
     }
-    Ok(fields.params)
+    Ok(builder.params)
 }
 
 /// Decodes `%XX`, and `+` as a space.
@@ -29,13 +29,13 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
 }
 
 /// Builds a map from fields whose names are paths.
-pub(super) struct Fields {
+pub(super) struct MapBuilder {
     limits: ParamLimits,
     count: usize,
     pub(super) params: ParamMap,
 }
 
-impl Fields {
+impl MapBuilder {
     pub(super) fn new(limits: ParamLimits) -> Self {
         Self { limits, count: 0, params: ParamMap::default() }
     }

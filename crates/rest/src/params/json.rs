@@ -15,10 +15,10 @@ const NUMBER_TEXT: &str = "$serde_json::private::Number";
 
 /// Parses an object. Lists and `null` are accepted too: PHP serializes an empty map as a list.
 pub(super) fn parse(body: &[u8], limits: ParamLimits) -> Result<ParamMap, ParamError> {
-    let mut progress = Progress { limits, left: limits.count, exceeded: None };
+    let mut tracker = LimitTracker { limits, left: limits.count, exceeded: None };
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = Tree {
-        progress: &mut progress,
+    let value = ParamSeed {
+        tracker: &mut tracker,
         // The object itself does not count as a level.
         depth: limits.depth + 1,
     }
@@ -28,13 +28,13 @@ pub(super) fn parse(body: &[u8], limits: ParamLimits) -> Result<ParamMap, ParamE
         Ok(Param::Map(params)) => Ok(params),
         Ok(Param::Scalar(Input::Absent)) => Ok(ParamMap::default()),
         Ok(Param::Scalar(_)) => Err(ParamError::NotAnObject),
-        Err(error) => Err(progress
+        Err(error) => Err(tracker
             .exceeded
             .unwrap_or(ParamError::Json { line: error.line(), column: error.column() })),
     }
 }
 
-struct Progress {
+struct LimitTracker {
     limits: ParamLimits,
     /// The number of further values that are allowed.
     left: usize,
@@ -42,7 +42,7 @@ struct Progress {
     exceeded: Option<ParamError>,
 }
 
-impl Progress {
+impl LimitTracker {
     fn exceed<E: Error>(&mut self, error: ParamError) -> E {
         self.exceeded = Some(error);
         E::custom("a limit is exceeded")
@@ -58,20 +58,20 @@ impl Progress {
 }
 
 /// Deserializes one value with at most `depth` levels.
-struct Tree<'a> {
-    progress: &'a mut Progress,
+struct ParamSeed<'a> {
+    tracker: &'a mut LimitTracker,
     depth: usize,
 }
 
-impl Tree<'_> {
+impl ParamSeed<'_> {
     /// Returns the number of levels that are left for the values within this one.
     fn inner<E: Error>(&mut self) -> Result<usize, E> {
-        let exceeded = ParamError::TooDeep(self.progress.limits.depth);
-        self.depth.checked_sub(1).ok_or_else(|| self.progress.exceed(exceeded))
+        let exceeded = ParamError::TooDeep(self.tracker.limits.depth);
+        self.depth.checked_sub(1).ok_or_else(|| self.tracker.exceed(exceeded))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Tree<'_> {
+impl<'de> DeserializeSeed<'de> for ParamSeed<'_> {
     type Value = Param;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Param, D::Error> {
@@ -79,7 +79,7 @@ impl<'de> DeserializeSeed<'de> for Tree<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Tree<'_> {
+impl<'de> Visitor<'de> for ParamSeed<'_> {
     type Value = Param;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,10 +116,10 @@ impl<'de> Visitor<'de> for Tree<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Param, A::Error> {
         let depth = self.inner()?;
-        let progress = self.progress;
+        let tracker = self.tracker;
         let mut params = ParamMap::default();
-        while let Some(value) = list.next_element_seed(Tree { progress, depth })? {
-            progress.count()?;
+        while let Some(value) = list.next_element_seed(ParamSeed { tracker, depth })? {
+            tracker.count()?;
             params.push(value);
         }
         Ok(Param::Map(params))
@@ -139,9 +139,9 @@ impl<'de> Visitor<'de> for Tree<'_> {
                 Some(depth) => depth,
                 none => none.insert(self.inner()?),
             };
-            let progress = &mut *self.progress;
-            let value = map.next_value_seed(Tree { progress, depth })?;
-            self.progress.count()?;
+            let tracker = &mut *self.tracker;
+            let value = map.next_value_seed(ParamSeed { tracker, depth })?;
+            self.tracker.count()?;
             params.insert(key, value);
         }
         Ok(Param::Map(params))

@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use multer::Multipart;
 
-use super::form::Fields;
+use super::form::MapBuilder;
 use super::{ParamError, ParamLimits, ParamMap};
 
 /// Parses the fields. Files are counted and ignored.
@@ -14,7 +14,7 @@ pub(super) async fn parse(
     limits: ParamLimits,
 ) -> Result<ParamMap, ParamError> {
     let mut multipart = Multipart::new(Body::from(body).into_data_stream(), boundary);
-    let mut fields = Fields::new(limits);
+    let mut builder = MapBuilder::new(limits);
     while let Some(field) = multipart.next_field().await.map_err(invalid)? {
         let name = match field.file_name() {
             Some(_) => String::new(),
@@ -26,9 +26,9 @@ pub(super) async fn parse(
         } else {
             String::from_utf8(bytes.into()).map_err(|_| ParamError::NotUtf8("body"))?
         };
-        fields.add(&name, value)?;
+        builder.add(&name, value)?;
     }
-    Ok(fields.params)
+    Ok(builder.params)
 }
 
 fn invalid(_: multer::Error) -> ParamError {

@@ -10,7 +10,7 @@ use tracing::field::{DisplayValue, display};
 
 use super::{Telemetry, log};
 use crate::error::ApiError;
-use crate::time::Clock;
+use crate::time::CallClock;
 
 /// The outcome of a call.
 #[derive(Clone, Copy)]
@@ -94,7 +94,7 @@ impl Subject {
 /// A log that is dropped unfinished logs the call as cancelled.
 pub(crate) struct RequestLog<'a> {
     telemetry: &'a Telemetry,
-    clock: Clock,
+    clock: CallClock,
     pub(crate) method: &'static str,
     pub(crate) origin: Origin,
     pub(crate) subject: Subject,
@@ -102,7 +102,7 @@ pub(crate) struct RequestLog<'a> {
 }
 
 impl<'a> RequestLog<'a> {
-    pub(crate) fn new(telemetry: &'a Telemetry, clock: Clock, origin: Origin) -> Self {
+    pub(crate) fn new(telemetry: &'a Telemetry, clock: CallClock, origin: Origin) -> Self {
         Self {
             telemetry,
             clock,
