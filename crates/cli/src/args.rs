@@ -1,18 +1,23 @@
-//! The arguments.
+//! Command-line arguments that several commands share.
+//!
+//! Help texts are in the imperative, as clap's own are.
 
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser};
 use crm_chat_domain::{IfAbsent, Input, ParseEntityError, Request, UserId};
 
-use crate::source::Source;
+use crate::commands::Command;
+use crate::console::Console;
+use crate::error::CommandError;
 use crate::store_url::StoreUrl;
-use crate::{apply, backup, credentials, edit, explain, export, import, log, serve};
 
-/// Removes users from the chats of CRM entities, explains why it would or would not, and keeps the store
+/// Remove users from the chats of CRM entities, explain the rules, and manage the store
 #[derive(Parser)]
 #[command(name = "crm-chat", version, max_term_width = 80, after_help = EXIT_STATUS)]
 pub(crate) struct Cli {
-    /// The store; only `import` creates one
+    /// Store to use; only `import` creates one
     #[arg(
         long,
         global = true,
@@ -22,95 +27,59 @@ pub(crate) struct Cli {
         display_order = 100,
         default_value = "sqlite:crm-chat.db"
     )]
-    pub(crate) store: StoreUrl,
+    store: StoreUrl,
 
     #[command(subcommand)]
-    pub(crate) command: Command,
+    command: Command,
 }
 
 const EXIT_STATUS: &str = "\
 Answers go to standard output, everything else to standard error.
 
 Exit status:
-  0  done
-  1  refused: the reason is on standard error
-  2  bad usage, or unreadable input
+  0  success
+  1  refused; standard error has the reason
+  2  bad usage, unreadable input or unwritable output
   3  the store failed";
 
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Shows a removal, a refusal and an explanation in a temporary store
-    Demo,
-    /// Fills the store from a JSON document
-    #[command(after_long_help = import::HELP)]
-    Import(import::Import),
-    /// Prints the store's content as a JSON document
-    #[command(after_long_help = export::HELP)]
-    Export,
-    /// Applies single changes, one JSON object a line
-    #[command(after_long_help = edit::HELP)]
-    Edit {
-        /// The changes; `-` is standard input
-        #[arg(default_value = "-", value_parser = source())]
-        file: Source,
-    },
-    /// Removes one user from a chat; prints the chat's id
-    #[command(after_long_help = crate::remove::HELP)]
-    Remove(Ask),
-    /// Says why: every rule's verdict, and what `remove` would change
-    #[command(after_long_help = explain::HELP)]
-    Explain(Ask),
-    /// Answers one JSON request a line, in order
-    #[command(after_long_help = apply::HELP)]
-    Apply {
-        /// The requests; `-` is standard input
-        #[arg(default_value = "-", value_parser = source())]
-        file: Source,
-    },
-    /// Prints the removal log as JSON lines, or prunes it
-    #[command(after_long_help = log::HELP)]
-    Log(log::Log),
-    /// Copies the store, the credentials or both, while they are in use
-    #[command(after_long_help = backup::HELP)]
-    Backup(backup::Backup),
-    /// Serves the REST method over HTTP
-    #[command(after_long_help = serve::HELP)]
-    Serve(serve::Serve),
-    /// Keeps the webhooks that callers of the server present
-    #[command(after_long_help = credentials::HELP)]
-    Webhook(credentials::Webhook),
-    /// Keeps the OAuth tokens that callers of the server present
-    #[command(after_long_help = credentials::HELP)]
-    Token(credentials::Token),
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`CommandError`] with the message and the exit status.
+    pub(crate) fn run(&self, console: &mut Console<'_>) -> Result<(), CommandError> {
+        self.command.run(&self.store, console)
+    }
 }
 
-/// One removal, as asked on the command line.
+/// Arguments that describe one removal.
 ///
-/// But for the actor, its values go through the same reading as those of the wire.
+/// All but the actor are untrusted values, and are parsed like those of a request on the wire. A
+/// value that is not valid is therefore a refusal, not bad usage.
 #[derive(Args)]
-pub(crate) struct Ask {
-    /// The user on whose behalf the removal runs
+pub(crate) struct RemovalArgs {
+    /// User on whose behalf the removal runs
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) actor: UserId,
-    /// The CRM entity: `lead`, `deal`, `company` or `contact`, and its id
-    #[arg(long, value_name = "KIND:ID", allow_hyphen_values = true, value_parser = entity)]
-    entity: EntityText,
-    /// The user or bot to remove
+    /// CRM entity: `lead`, `deal`, `company` or `contact`, and its id
+    #[arg(long, value_name = "KIND:ID", allow_hyphen_values = true)]
+    entity: EntityArg,
+    /// User or bot to remove
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     user: String,
-    /// The chat [default: the entity's last chat]
+    /// Chat to remove the user from [default: the entity's last chat]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     chat: Option<String>,
-    /// What it means if the user is not a member of the chat: a refusal, or a success that changes nothing
-    #[arg(long, value_name = "HOW", default_value = "refuse", value_parser = if_absent())]
+    /// Answer if the user is not a member of the chat: a refusal, or a success that changes nothing
+    #[arg(long, value_name = "ANSWER", default_value = "refuse", value_parser = if_absent_parser())]
     if_absent: IfAbsent,
-    /// Prints the answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-impl Ask {
-    /// Returns the request, as untrusted as one from the wire.
+impl RemovalArgs {
+    /// Returns the request, which is as untrusted as one from the wire.
     pub(crate) fn request(&self) -> Request {
         Request {
             crm_entity_type: self.entity.kind.as_str().into(),
@@ -122,25 +91,25 @@ impl Ask {
     }
 }
 
-/// The two halves of `KIND:ID`, unread.
+/// The two halves of `KIND:ID`, neither of them parsed.
 #[derive(Clone)]
-struct EntityText {
+struct EntityArg {
     kind: String,
     id: String,
 }
 
-fn entity(text: &str) -> Result<EntityText, ParseEntityError> {
-    let (kind, id) = text.split_once(':').ok_or(ParseEntityError::NoColon)?;
-    Ok(EntityText { kind: kind.to_owned(), id: id.to_owned() })
+impl FromStr for EntityArg {
+    type Err = ParseEntityError;
+
+    fn from_str(text: &str) -> Result<Self, ParseEntityError> {
+        let (kind, id) = text.split_once(':').ok_or(ParseEntityError::NoColon)?;
+        Ok(Self { kind: kind.to_owned(), id: id.to_owned() })
+    }
 }
 
-fn if_absent() -> impl TypedValueParser<Value = IfAbsent> {
+fn if_absent_parser() -> impl TypedValueParser<Value = IfAbsent> {
     PossibleValuesParser::new(["refuse", "accept"]).map(|value| match value.as_str() {
         "accept" => IfAbsent::Accept,
         _ => IfAbsent::Refuse,
     })
-}
-
-pub(crate) fn source() -> impl TypedValueParser<Value = Source> {
-    OsStringValueParser::new().map(Source::from)
 }

@@ -1,4 +1,4 @@
-//! Where a command writes.
+//! Output of a command.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -13,29 +13,32 @@ pub(crate) struct Console<'a> {
 
 impl Console<'_> {
     /// Prints a value as one line of JSON.
-    pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+    pub(crate) fn print_json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, value)?;
         writeln!(self.out)
     }
 
-    /// Tells a person something beside the answer. Nobody minds if it is not read.
+    /// Prints a note for the user beside the answer.
     pub(crate) fn note(&mut self, text: impl fmt::Display) {
+        // A note is a courtesy: the command succeeds even if it cannot be printed.
         let _ = writeln!(self.err, "{text}");
     }
 }
 
-/// Makes a text from outside fit for a message: on one line, and not too long.
-pub(crate) fn tame(text: &str) -> String {
-    const LONGEST: usize = 500;
-    let plain = |char: char| if char.is_control() { '\u{fffd}' } else { char };
-    let mut tame: String = text.chars().take(LONGEST).map(plain).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        tame.push('…');
+/// Makes untrusted text fit for a message: replaces control characters and cuts off long text.
+pub(crate) fn sanitize(text: &str) -> String {
+    const MAX_CHARS: usize = 500;
+    // A newline would break the message, and an escape sequence could control the terminal.
+    let replace_control = |char: char| if char.is_control() { '\u{fffd}' } else { char };
+    let mut sanitized: String = text.chars().take(MAX_CHARS).map(replace_control).collect();
+    if text.chars().nth(MAX_CHARS).is_some() {
+        sanitized.push('…');
     }
-    tame
+    sanitized
 }
 
-/// Breaks a text into lines of at most `width` characters: after a comma or at a space. A longer word stays whole.
+/// Wraps text into lines of at most `width` characters, at spaces and after commas. A word that is
+/// longer than a line is kept whole.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for piece in text.split_inclusive([' ', ',']) {
@@ -51,8 +54,8 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Counts things: `1 user`, `2 users`.
-pub(crate) fn count(number: u64, what: &str) -> String {
+/// Formats a count with its noun: `1 user`, `2 users`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
+    format!("{number} {noun}{plural}")
 }

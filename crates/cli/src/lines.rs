@@ -1,84 +1,87 @@
-//! Reading line by line, in bounded memory.
+//! Reads input line by line, in bounded memory.
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use crate::console::tame;
+use crate::console::sanitize;
 
-/// The longest line that is taken in, in bytes. A request takes less than 200.
-const LONGEST: usize = 64 * 1024;
+/// The longest line that is accepted, in bytes. A request takes less than 200.
+const MAX_LINE: usize = 64 * 1024;
 
-/// The lines of an input.
-pub(crate) struct Lines<R> {
+/// Reads the lines of an input.
+pub(crate) struct LineReader<R> {
     input: BufReader<R>,
     buffer: Vec<u8>,
     number: u64,
-    bytes: u64,
+    offset: u64,
 }
 
-/// One line that is not blank.
+/// A line that is not blank.
 pub(crate) struct Line<'a> {
-    /// Its number, from 1. Blank lines count.
+    /// The number of the line, from 1. Blank lines count.
     pub(crate) number: u64,
-    /// How many bytes of the input end with it.
+    /// The offset of the end of the line in the input, in bytes.
     pub(crate) end: u64,
-    /// Its text, or what is wrong with it.
+    /// The text, or the reason why it cannot be used.
     pub(crate) text: Result<&'a str, String>,
 }
 
-impl<R: Read> Lines<R> {
+impl<R: Read> LineReader<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self { input: BufReader::new(input), buffer: Vec::new(), number: 0, bytes: 0 }
+        Self { input: BufReader::new(input), buffer: Vec::new(), number: 0, offset: 0 }
     }
 
-    /// Reads the next line that is not blank. Of a line that is too long, the rest is skipped.
+    /// Reads the next line that is not blank. The rest of a line that is too long is skipped.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
-            let whole = self.read()?;
+            let is_whole = self.fill_buffer()?;
             if self.buffer.is_empty() {
                 return Ok(None);
             }
             self.number += 1;
-            if !whole || !self.buffer.trim_ascii().is_empty() {
-                let text = if whole {
+            if !is_whole || !self.buffer.trim_ascii().is_empty() {
+                let text = if is_whole {
                     str::from_utf8(self.buffer.trim_ascii_end()).map_err(|error| not_utf8(&error))
                 } else {
-                    Err(format!("it is longer than {LONGEST} bytes"))
+                    Err(format!("longer than {MAX_LINE} bytes"))
                 };
-                return Ok(Some(Line { number: self.number, end: self.bytes, text }));
+                return Ok(Some(Line { number: self.number, end: self.offset, text }));
             }
         }
     }
 
-    /// Fills the buffer with the next line; tells whether it is whole.
-    fn read(&mut self) -> io::Result<bool> {
+    /// Fills the buffer with the next line. Returns `false` if the line is too long and was cut.
+    fn fill_buffer(&mut self) -> io::Result<bool> {
         self.buffer.clear();
-        let mut bounded = (&mut self.input).take(LONGEST as u64 + 1);
+        // One byte more than the longest line is for its newline.
+        let mut bounded = (&mut self.input).take(MAX_LINE as u64 + 1);
         let read = bounded.read_until(b'\n', &mut self.buffer)?;
-        let whole = read <= LONGEST || self.buffer.ends_with(b"\n");
-        let skipped = if whole { 0 } else { self.input.skip_until(b'\n')? };
-        self.bytes += (read + skipped) as u64;
-        Ok(whole)
+        let is_whole = read <= MAX_LINE || self.buffer.ends_with(b"\n");
+        let skipped = if is_whole { 0 } else { self.input.skip_until(b'\n')? };
+        self.offset += (read + skipped) as u64;
+        Ok(is_whole)
     }
 }
 
 fn not_utf8(error: &std::str::Utf8Error) -> String {
-    format!("it is not UTF-8 from byte {} on", error.valid_up_to() + 1)
+    format!("not UTF-8 from byte {} on", error.valid_up_to() + 1)
 }
 
-/// Says what is wrong with a line's JSON. `serde_json` counts lines too, but sees only this one.
-pub(crate) fn problem(error: &serde_json::Error) -> String {
+/// Formats the error of parsing one line as JSON.
+pub(crate) fn json_error(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let (line, column) = (error.line(), error.column());
+    // `serde_json` was given a single line, so its line number is always 1 and would mislead.
     match text.strip_suffix(&format!(" at line {line} column {column}")) {
-        Some(problem) => format!("{} at column {column}", tame(problem)),
-        None => tame(&text),
+        Some(problem) => format!("{} at column {column}", sanitize(problem)),
+        None => sanitize(&text),
     }
 }
 
-/// Says how far a command got before it broke off: `done` is what became of the lines.
-pub(crate) fn last_of(last: u64, done: &str) -> String {
+/// Formats a hint about the last line that was processed before a command failed. `done` is the
+/// participle of the command's verb, such as *answered*.
+pub(crate) fn last_line_hint(last: u64, done: &str) -> String {
     match last {
         0 => format!("no line was {done}"),
-        last => format!("line {last} was the last {done}"),
+        last => format!("line {last} was the last one {done}"),
     }
 }

@@ -3,20 +3,20 @@
 use crm_chat_domain::{Answer, Refusal};
 use serde::Serialize;
 
-/// The answer to one request.
+/// The answer to one request, as JSON.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum Reply {
-    /// An outcome: the chat's id, 0 for *no chat*.
-    Done { result: i64 },
-    /// A rule said no.
+    /// An outcome: the id of the chat, or 0 if the entity has no chat.
+    Outcome { result: i64 },
+    /// A refusal by a rule.
     Refused(Refusal),
-    /// The request could not be read.
+    /// The answer to a line that is not a request.
     Invalid { error: &'static str, error_description: String },
 }
 
 impl Reply {
-    /// Answers what is no request.
+    /// Returns the answer to a line that is not a request.
     pub(crate) fn invalid(error_description: String) -> Self {
         Self::Invalid { error: "INVALID_REQUEST", error_description }
     }
@@ -25,7 +25,7 @@ impl Reply {
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Self {
         match answer {
-            Ok(outcome) => Self::Done { result: outcome.result() },
+            Ok(outcome) => Self::Outcome { result: outcome.result() },
             Err(refusal) => Self::Refused(refusal),
         }
     }

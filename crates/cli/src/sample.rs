@@ -1,8 +1,8 @@
-//! The sample document: what `import --sample` imports and the demo plays on.
+//! The sample document, which `import --sample` imports and `demo` uses.
 
 use crm_chat_domain::Snapshot;
 
-/// Returns the sample.
+/// Returns the sample document.
 pub(crate) fn snapshot() -> Snapshot {
-    serde_json::from_str(include_str!("sample.json")).expect("the sample is a document")
+    serde_json::from_str(include_str!("sample.json")).expect("the sample is a valid document")
 }

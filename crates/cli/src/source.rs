@@ -1,4 +1,4 @@
-//! Where a command reads from.
+//! The input of a command.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use crate::console::Console;
-use crate::failure::Failure;
+use crate::error::CommandError;
 
-/// A file, or standard input.
+/// A file to read, or standard input.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Stdin,
@@ -17,23 +17,26 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Opens it; tells whoever sits at a keyboard that they are waited for.
-    pub(crate) fn open(&self, console: &mut Console<'_>) -> Result<Box<dyn Read + Send>, Failure> {
+    /// Opens the source. If it is a terminal, notes that the program is waiting for input.
+    pub(crate) fn open(
+        &self,
+        console: &mut Console<'_>,
+    ) -> Result<Box<dyn Read + Send>, CommandError> {
         match self {
             Self::Stdin => {
                 if io::stdin().is_terminal() {
-                    console.note("reading from standard input; Ctrl-D ends it");
+                    console.note("reading from standard input; press Ctrl-D to end");
                 }
                 Ok(Box::new(io::stdin()))
             }
             Self::File(path) => match File::open(path) {
                 Ok(file) => Ok(Box::new(file)),
-                Err(error) => Err(self.unreadable(&error)),
+                Err(error) => Err(self.read_error(&error)),
             },
         }
     }
 
-    /// Returns how many bytes there are to read, if that is known.
+    /// Returns the size in bytes, if the source is a regular file.
     pub(crate) fn size(&self) -> Option<u64> {
         match self {
             Self::Stdin => None,
@@ -44,8 +47,9 @@ impl Source {
         }
     }
 
-    pub(crate) fn unreadable(&self, error: &io::Error) -> Failure {
-        Failure::input(format_args!("cannot read {self}: {error}"))
+    /// Converts an error of opening or reading the source.
+    pub(crate) fn read_error(&self, error: &io::Error) -> CommandError {
+        CommandError::failed(format_args!("cannot read {self}: {error}"))
     }
 }
 

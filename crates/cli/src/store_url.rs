@@ -1,4 +1,4 @@
-//! Where the store is.
+//! The location of the store.
 
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
@@ -9,66 +9,68 @@ use crm_chat_domain::{StoreError, Transaction, UserId, Work, transact_read};
 use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 
-/// Names a store: `sqlite:PATH`.
+/// The location of a store, written as `sqlite:PATH`.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreUrl {
     path: PathBuf,
 }
 
 impl StoreUrl {
-    /// Names the store in a file.
-    pub(crate) fn file(path: PathBuf) -> Self {
+    /// Returns the location of a store in a SQLite file.
+    pub(crate) fn sqlite(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// Reports whether the file's mode lets other users read, lock or change the store.
+    /// Returns `true` if the file's mode lets other users read, lock or change the store.
     pub(crate) fn is_open_to_others(&self) -> bool {
         let metadata = self.path.metadata();
         metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
     }
 
     /// Opens the store, which must exist.
-    pub(crate) fn open(&self) -> Result<Sqlite, Failure> {
-        self.try_open().map_err(|error| {
-            let failure = Failure::from(error);
+    pub(crate) fn open(&self) -> Result<Sqlite, CommandError> {
+        self.open_existing().map_err(|error| {
+            let error = CommandError::from(error);
             if self.path.exists() {
-                failure
+                error
             } else {
-                failure.with_hint(
-                    "`crm-chat import FILE` creates a store; `--store` or `CRM_CHAT_STORE` names another",
+                error.with_hint(
+                    "`crm-chat import FILE` creates a store; `--store` or `CRM_CHAT_STORE` selects \
+                     another",
                 )
             }
         })
     }
 
-    fn try_open(&self) -> Result<Sqlite, StoreError> {
-        block_on(Sqlite::options().create(false).open(&self.path))
-    }
-
-    /// Asks the store, which is not created, whether a user is active.
-    pub(crate) fn is_active(&self, user: UserId) -> Result<bool, StoreError> {
-        block_on(transact_read(&self.try_open()?, &IsActive(user)))
-    }
-
-    /// Opens the store; creates it if there is none.
-    pub(crate) fn open_or_create(&self) -> Result<Sqlite, Failure> {
+    /// Opens the store, or creates it.
+    pub(crate) fn open_or_create(&self) -> Result<Sqlite, CommandError> {
         block_on(Sqlite::open(&self.path)).map_err(|error| {
-            let failure = Failure::from(error);
+            let error = CommandError::from(error);
             match self.path.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
-                    failure.with_hint(format!("make the folder `{}` first", folder.display()))
+                Some(directory) if !directory.as_os_str().is_empty() && !directory.exists() => {
+                    error.with_hint(format!("create the directory `{}` first", directory.display()))
                 }
-                _ => failure,
+                _ => error,
             }
         })
     }
+
+    /// Returns `true` if the user is known and active. The store must exist.
+    pub(crate) fn is_active(&self, user: UserId) -> Result<bool, StoreError> {
+        block_on(transact_read(&self.open_existing()?, &ReadActivity(user)))
+    }
+
+    fn open_existing(&self) -> Result<Sqlite, StoreError> {
+        block_on(Sqlite::options().create(false).open(&self.path))
+    }
 }
 
-struct IsActive(UserId);
+/// Reads whether one user is active, in a transaction of its own.
+struct ReadActivity(UserId);
 
-impl<T: Transaction> Work<T> for IsActive {
+impl<T: Transaction> Work<T> for ReadActivity {
     type Output = bool;
 
     async fn run(&self, tx: &mut T) -> Result<bool, StoreError> {
@@ -87,13 +89,15 @@ impl FromStr for StoreUrl {
 
     fn from_str(url: &str) -> Result<Self, String> {
         let path = match url.strip_prefix("sqlite:") {
+            // In a URL, `a.db` in `sqlite://a.db` would be a host. After three slashes, there is an
+            // absolute path either way.
             Some(path) if path.starts_with("//") && !path.starts_with("///") => {
                 let path = path.trim_start_matches('/');
-                return Err(format!("a path follows the colon, as in `sqlite:{path}`"));
+                return Err(format!("expected a path after the colon, as in `sqlite:{path}`"));
             }
             Some(path) if !path.is_empty() => path,
-            _ => return Err("a store is written as `sqlite:PATH`".to_owned()),
+            _ => return Err("expected `sqlite:PATH`".to_owned()),
         };
-        Ok(Self::file(path.into()))
+        Ok(Self::sqlite(path.into()))
     }
 }

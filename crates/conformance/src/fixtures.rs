@@ -1,22 +1,16 @@
-//! The small world in which most cases play, short names for ids, and all that the account of a failure names.
+//! The small world of most cases, and short constructors.
 
 use crm_chat_domain::snapshot::{Chat, User};
 use crm_chat_domain::{
-    Change, ChatId, Edit, Entity, OwnerChange, RemovalRecord, Request, Snapshot, UserId,
+    Change, ChatId, Edit, Entity, OwnerChange, Removal, RemovalRecord, Request, Snapshot, UserId,
 };
 
-#[doc(no_inline)]
-pub use crate::faults::{Fault, Faulty, Gate};
-#[doc(no_inline)]
-pub use crate::{Harness, abandon_after};
-#[doc(no_inline)]
-pub use crm_chat_domain::{IfAbsent, Removal, StoreErrorKind, explain, remove_user, remove_users};
-
-/// The world of [`office`], to be read beside a case.
+/// The world of [`office`] as JSON, for reference while reading a case.
 ///
-/// The successor of user 7 in chat 8773 is 13: before it joined a bot (20), an external user (21) and an inactive one
-/// (14); 12 has a lower id but joined later. The last chat of `deal:288` is 8773, though 8800 has the higher id.
-/// `contact:288` bears the deal's number, and chat 12 a user's.
+/// If user 7 is removed from chat 8773, user 13 succeeds: a bot (20), an external user (21) and an
+/// inactive one (14) joined before it; 12 has a lower id but joined later. The last chat of
+/// `deal:288` is 8773, although 8800 has the higher id. `contact:288` has the number of the deal,
+/// and chat 12 that of a user.
 pub const OFFICE: &str = r#"{
   "users": [
     {"id": 1, "active": true}, {"id": 2, "active": true}, {"id": 3, "active": true}, {"id": 4, "active": true},
@@ -54,7 +48,7 @@ pub const OFFICE: &str = r#"{
   ]
 }"#;
 
-/// Returns the world in which most cases play: [`OFFICE`], sorted.
+/// Returns the world of most cases: [`OFFICE`], sorted.
 #[must_use]
 pub fn office() -> Snapshot {
     let mut office = world(OFFICE);
@@ -62,64 +56,65 @@ pub fn office() -> Snapshot {
     office
 }
 
-/// Names a user.
+/// Returns a user id.
 ///
 /// # Panics
-/// If the number is no id.
+/// If the number is not a valid id.
 #[must_use]
 pub const fn user(id: i64) -> UserId {
     UserId::new(id).expect("an id is positive")
 }
 
-/// Names a chat.
+/// Returns a chat id.
 ///
 /// # Panics
-/// If the number is no id.
+/// If the number is not a valid id.
 #[must_use]
 pub const fn chat(id: i64) -> ChatId {
     ChatId::new(id).expect("an id is positive")
 }
 
-/// Names an entity, written as `deal:288`.
+/// Returns an entity, given as `deal:288`.
 ///
 /// # Panics
-/// If the text names none.
+/// If the text is not an entity.
 #[must_use]
 pub fn entity(text: &str) -> Entity {
-    text.parse().expect("an entity is written as KIND:ID")
+    text.parse().expect("an entity has the form KIND:ID")
 }
 
-/// Asks to remove a user from the last chat of `deal:288`, which is 8773 in the [`office`].
+/// Returns a request to remove a user from the last chat of `deal:288`, which is 8773 in the
+/// [`office`].
 #[must_use]
 pub fn removal(id: i64) -> Removal {
     Removal::new(entity("deal:288"), user(id))
 }
 
-/// The change that user 1 makes by removing a user from chat 8773 through `deal:288`.
+/// Returns the change that user 1 makes by removing a user from chat 8773 through `deal:288`.
 #[must_use]
 pub fn change(id: i64, owner: OwnerChange) -> Change {
     Change { chat: chat(8773), user: user(id), actor: user(1), entity: entity("deal:288"), owner }
 }
 
-/// Returns a world as it is after a change, with a record that bears no time.
+/// Returns the world after a change, with a record that has no time.
 ///
 /// # Panics
 /// If the world has no such chat.
 #[must_use]
 pub fn after(world: &Snapshot, change: &Change) -> Snapshot {
     let mut world = world.clone();
-    let left = chat_of(&mut world, change.chat);
-    left.members.retain(|member| *member != change.user);
+    let chat = chat_of(&mut world, change.chat);
+    chat.members.retain(|member| *member != change.user);
     match change.owner {
         OwnerChange::Unchanged => {}
-        OwnerChange::PassesTo(owner) => left.owner = Some(owner),
-        OwnerChange::Vacant => left.owner = None,
+        OwnerChange::PassesTo(owner) => chat.owner = Some(owner),
+        OwnerChange::Vacant => chat.owner = None,
     }
     world.removals.push(RemovalRecord::new(change, None));
     world
 }
 
-/// Returns a chat of a world, to change it.
+/// Returns a chat of a world for modification.
 ///
 /// # Panics
 /// If the world has no such chat.
@@ -128,7 +123,7 @@ pub fn chat_of(world: &mut Snapshot, id: ChatId) -> &mut Chat {
     chats.find(|chat| chat.id == id).expect("the chat is in the world")
 }
 
-/// Returns a user of a world, to change it.
+/// Returns a user of a world for modification.
 ///
 /// # Panics
 /// If the world has no such user.
@@ -137,29 +132,29 @@ pub fn user_of(world: &mut Snapshot, id: UserId) -> &mut User {
     users.find(|user| user.id == id).expect("the user is in the world")
 }
 
-/// Reads a world written as JSON.
+/// Parses a world in JSON.
 ///
 /// # Panics
-/// If the text is no snapshot.
+/// If the text is not a snapshot.
 #[must_use]
 pub fn world(json: &str) -> Snapshot {
     serde_json::from_str(json).expect("the text is a snapshot")
 }
 
-/// Reads a request written as JSON, with the keys of the wire: `{"CRM_ENTITY_TYPE": "deal", …}`.
+/// Parses a request in JSON with the parameter names of the API: `{"CRM_ENTITY_TYPE": "deal", …}`.
 ///
 /// # Panics
-/// If the text is no JSON object.
+/// If the text is not a JSON object.
 #[must_use]
 pub fn request(json: &str) -> Request {
     serde_json::from_str(json).expect("the text is a JSON object")
 }
 
-/// Reads a single change written as JSON: `{"join": {"chat": 8773, "user": 12}}`.
+/// Parses an edit in JSON: `{"join": {"chat": 8773, "user": 12}}`.
 ///
 /// # Panics
-/// If the text is no single change.
+/// If the text is not an edit.
 #[must_use]
 pub fn edit(json: &str) -> Edit {
-    serde_json::from_str(json).expect("the text is a single change")
+    serde_json::from_str(json).expect("the text is an edit")
 }

@@ -1,24 +1,21 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-pub mod cases;
-pub mod faults;
+pub mod doubles;
 pub mod fixtures;
-mod harness;
-pub mod history;
-mod macros;
-pub mod mocks;
+pub mod generators;
+pub mod guide;
+pub mod linearizability;
 pub mod model;
-pub mod state_machine;
-pub mod strategies;
-pub mod strict;
+pub mod prelude;
+pub mod properties;
+mod suite;
 
 #[doc(hidden)]
 pub use crm_chat_domain as domain;
-pub use harness::{
-    Abandoned, Harness, Lab, Reply, Subject, abandon_after, perform, perform_through,
-};
-pub(crate) use harness::{Order, Point, Race, Side};
 #[doc(hidden)]
-pub use macros::Certain;
-pub use macros::{CASES, Case, check};
+pub use suite::IntoValue;
+pub use suite::{
+    CASES, CancelOutcome, Case, Harness, RemovalReply, TestContext, TestStore, cancel_after_polls,
+    cases, perform, perform_through, run_case, run_named_case,
+};

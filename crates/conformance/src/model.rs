@@ -1,9 +1,10 @@
-//! The model: the rules stated a second time, over plain data.
+//! The reference model: the rules stated a second time, over plain data.
 //!
-//! A [`Model`] answers what every backend must answer, from a [`Snapshot`] alone: in memory, at once, without storage. It
-//! shares no code with the rules of `crm-chat-domain`, only their words (ids, [`Refusal`],
-//! [`Change`] and so on), and it states them in another shape: a table of predicates over a world, in which the first that
-//! does not hold decides. So a mistake would have to be made twice to go unseen.
+//! A [`Model`] gives the answers that every backend must give, from a [`Snapshot`] alone and
+//! without storage. It shares no code with the rules of `crm-chat-domain`, only their types (ids,
+//! [`Refusal`], [`Change`] and so on), and states them in another form: a table of predicates over
+//! a world, of which the first that does not hold decides. A mistake would have to be made twice to
+//! go unnoticed.
 //!
 //! ```
 //! use crm_chat_conformance::model::Model;
@@ -37,27 +38,27 @@ use crm_chat_domain::{
 
 mod difference;
 mod edit;
-mod explained;
+mod explanation;
 mod operation;
-mod question;
+mod request;
 mod rules;
 mod script;
 
 pub(crate) use difference::literal_difference;
 pub use difference::{Difference, difference};
-pub use explained::{Explained, Verdict};
-pub use operation::{Call, Operation, Response};
-pub use script::{InvalidScript, Script};
+pub use explanation::{ModelExplanation, ModelVerdict};
+pub use operation::{Operation, RemovalCall, Response};
+pub use script::{ParseScriptError, Script};
 
-use question::{Asked, Question};
+use request::{Evaluation, ParsedRequest};
 
-/// A store as the specification wants it.
+/// A store that behaves as specified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Model {
     world: Snapshot,
 }
 
-/// As the first line of a [`Script`], so that it can be pasted.
+/// Formats the model as the first line of a [`Script`], so that it can be pasted.
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&script::world_line(&self.world)?)
@@ -65,20 +66,21 @@ impl fmt::Debug for Model {
 }
 
 impl Model {
-    /// Makes a model that holds what a [valid](Snapshot::validate) snapshot says.
+    /// Creates a model that holds a [valid](Snapshot::validate) snapshot.
     #[must_use]
     pub const fn new(world: Snapshot) -> Self {
         Self { world }
     }
 
-    /// Returns what the store must hold now. Records made by the model bear no time; the order of the lists that have
-    /// none is arbitrary.
+    /// Returns the state that the store must have now. Records made by the model have no time.
+    /// Lists without a defined order may have any.
     #[must_use]
     pub const fn world(&self) -> &Snapshot {
         &self.world
     }
 
-    /// Returns what a dump of the store must show now: the [world](Self::world), [sorted](Snapshot::sort).
+    /// Returns the dump that the store must give now: the [world](Self::world),
+    /// [sorted](Snapshot::sort).
     #[must_use]
     pub fn dump(&self) -> Snapshot {
         let mut world = self.world.clone();
@@ -86,15 +88,15 @@ impl Model {
         world
     }
 
-    /// Returns what must be answered to a removal now, and changes nothing.
+    /// Returns the answer to a removal, without making it.
     ///
     /// # Errors
     /// The refusal of the first rule that fails.
     pub fn answer(&self, actor: UserId, removal: &Removal) -> Answer {
-        Question::new(&self.world, actor, Asked::from(removal)).answer()
+        Evaluation::new(&self.world, actor, ParsedRequest::from(removal)).answer()
     }
 
-    /// Removes a user: returns the answer and, if it is *removed*, makes the change.
+    /// Removes a user, if the rules permit it, and returns the answer.
     ///
     /// # Errors
     /// The refusal of the first rule that fails.
@@ -106,25 +108,25 @@ impl Model {
         answer
     }
 
-    /// Returns for every rule whether it holds for a request, and what the removal would change now.
+    /// Returns the verdict of every rule on a request, and the change that the removal would make.
     #[must_use]
-    pub fn explain(&self, actor: UserId, request: &Request) -> Explained {
-        Question::new(&self.world, actor, Asked::from(request)).explain()
+    pub fn explain(&self, actor: UserId, request: &Request) -> ModelExplanation {
+        Evaluation::new(&self.world, actor, ParsedRequest::from(request)).explain()
     }
 
-    /// Makes a single change.
+    /// Applies an edit.
     ///
     /// # Errors
-    /// [`EditRejection`] if it names what is not there. Nothing was changed.
+    /// [`EditRejection`] if the edit names something unknown. Nothing is changed then.
     pub fn edit(&mut self, edit: &Edit) -> Result<(), EditRejection> {
-        if let Some(rejection) = edit::obstacle(&self.world, edit) {
+        if let Some(rejection) = edit::rejection(&self.world, edit) {
             return Err(rejection);
         }
-        edit::make(&mut self.world, edit);
+        edit::apply(&mut self.world, edit);
         Ok(())
     }
 
-    /// Performs an operation: returns what a store must respond, and changes what it must change.
+    /// Performs an operation and returns the response that a store must give.
     pub fn perform(&mut self, operation: &Operation) -> Response {
         match operation {
             Operation::Remove(call) => Response::Answer(self.call(call)),
@@ -139,11 +141,11 @@ impl Model {
         }
     }
 
-    fn call(&mut self, call: &Call) -> Answer {
+    fn call(&mut self, call: &RemovalCall) -> Answer {
         self.remove(call.actor, &parse(&call.request)?)
     }
 
-    /// Makes a change, all of it: the member, the owner, the record.
+    /// Makes a change: the membership, the owner and the record.
     fn make(&mut self, change: &Change) {
         let chats = self.world.chats.iter_mut();
         for chat in chats.filter(|chat| chat.id == change.chat) {
@@ -163,21 +165,22 @@ impl Model {
     }
 }
 
-/// Returns the world after a single change: how a harness makes one in a store that keeps its data as a snapshot.
+/// Returns a world after an edit. A harness can use it for a store that keeps its data as a
+/// snapshot.
 ///
 /// # Errors
-/// [`EditRejection`] if it names what is not there.
+/// [`EditRejection`] if the edit names something unknown.
 pub fn edited(world: Snapshot, edit: &Edit) -> Result<Snapshot, EditRejection> {
     let mut model = Model::new(world);
     model.edit(edit).map(|()| model.world)
 }
 
-/// Reads a request by rules 1 to 5.
+/// Parses a request by rules 1 to 5.
 ///
 /// # Errors
 /// The refusal of the first of these rules that fails.
 pub fn parse(request: &Request) -> Result<Removal, Refusal> {
-    rules::parse(&Asked::from(request))
+    rules::parse(&ParsedRequest::from(request))
 }
 
 /// Returns the rule that decided an answer; `None` if the user was removed.

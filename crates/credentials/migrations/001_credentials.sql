@@ -1,12 +1,13 @@
--- The first schema of a file of credentials. Never edited after release: what changes goes into a migration of its own.
+-- The first schema of a file of credentials. Never edited after release: a change is a new
+-- migration.
 
--- What every digest is made with. Filled when the file is created.
+-- The key of all digests. The row is inserted when the file is created.
 CREATE TABLE key (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    key  BLOB NOT NULL CHECK (length(key) = 32)
+    id  INTEGER PRIMARY KEY CHECK (id = 1),
+    key BLOB NOT NULL CHECK (length(key) = 32)
 ) STRICT;
 
--- AUTOINCREMENT, since the id of a revoked credential is never given to another.
+-- AUTOINCREMENT, because the id of a revoked credential must never be assigned again.
 CREATE TABLE credentials (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     kind       TEXT    NOT NULL CHECK (kind IN ('webhook', 'token')),
@@ -16,7 +17,7 @@ CREATE TABLE credentials (
     -- Seconds since 1970-01-01T00:00:00Z.
     created_at INTEGER NOT NULL,
     expires_at INTEGER CHECK ((expires_at IS NULL) = (kind = 'webhook')),
-    -- The digest of the secret: one part finds the row, the other is compared.
+    -- The digest of the secret: `lookup` finds the row, `tag` is compared in constant time.
     lookup     BLOB    NOT NULL UNIQUE CHECK (length(lookup) = 16),
-    proof      BLOB    NOT NULL CHECK (length(proof) = 32)
+    tag        BLOB    NOT NULL CHECK (length(tag) = 32)
 ) STRICT;

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod digest;
+pub mod guide;
 mod memory;
 mod secret;
 #[cfg(feature = "sqlite")]
@@ -23,36 +25,38 @@ pub use secret::Secret;
 pub use sqlite::SqliteCredentials;
 pub use store::{Credential, CredentialKind, CredentialStore, Issued};
 
-/// Checks what a caller presents, and says on whose behalf it calls.
+/// The port that verifies the credentials of a caller.
 ///
 /// An implementation:
-/// - MUST compare in constant time, and do the same work for a wrong guess as for a right one, an unknown user among the
-///   wrong ones;
-/// - MUST answer every wrong guess by [`CredentialsError::Invalid`], which is counted;
-/// - MUST store a secret as a salted or keyed hash only, and show it nowhere: in no error, log or `Debug`.
+/// - MUST compare secrets in constant time, and do the same work for a wrong guess as for a right
+///   one. An unknown user is a wrong guess;
+/// - MUST return [`CredentialsError::Invalid`] for every wrong guess, and count it;
+/// - MUST store only a salted or keyed hash of a secret, and never expose a secret in an error, a
+///   log or `Debug` output.
 ///
-/// [`CredentialStore`] has the laws of issuing them. [`MemoryCredentials`] is the reference, `SqliteCredentials` (feature
-/// `sqlite`) keeps them in a file.
+/// [`CredentialStore`] adds the requirements on issuing credentials. [`MemoryCredentials`] is the
+/// reference implementation; `SqliteCredentials` (feature `sqlite`) stores credentials in a file.
 pub trait Credentials: Send + Sync + 'static {
-    /// Tells who calls by the webhook path `/rest/{user}/{secret}/…`.
+    /// Verifies a webhook: the user and the secret in the path `/rest/{user}/{secret}/…`.
     ///
     /// # Errors
-    /// [`CredentialsError::Invalid`] for an unknown user or a wrong secret, [`CredentialsError::Store`] if it cannot be
-    /// told.
+    /// [`CredentialsError::Invalid`] for an unknown user or a wrong secret,
+    /// [`CredentialsError::Store`] if the storage failed.
     fn webhook(
         &self,
         user: UserId,
         secret: &str,
     ) -> impl Future<Output = Result<Grant, CredentialsError>> + Send;
 
-    /// Tells who calls by an OAuth token.
+    /// Verifies an OAuth token.
     ///
     /// # Errors
-    /// [`CredentialsError::Invalid`] for an unknown token, [`CredentialsError::Expired`] for one past its time,
-    /// [`CredentialsError::Store`] if it cannot be told.
+    /// [`CredentialsError::Invalid`] for an unknown token, [`CredentialsError::Expired`] for an
+    /// expired one, [`CredentialsError::Store`] if the storage failed.
     fn token(&self, token: &str) -> impl Future<Output = Result<Grant, CredentialsError>> + Send;
 }
 
+/// Verifies through the shared implementation.
 impl<C: Credentials> Credentials for Arc<C> {
     fn webhook(
         &self,
@@ -67,29 +71,29 @@ impl<C: Credentials> Credentials for Arc<C> {
     }
 }
 
-/// What a caller may do, and as whom.
+/// The identity and the scopes that a valid credential grants to a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// On whose behalf the call runs.
+    /// The user on whose behalf the call runs.
     pub user: UserId,
-    /// What it may reach.
+    /// The scopes of the call.
     pub scopes: Scopes,
-    /// Which credential was presented.
+    /// The id of the credential that was presented.
     pub credential: CredentialId,
 }
 
-/// The scopes of a credential, such as `imopenlines`.
+/// A set of scopes, such as `imopenlines`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<String>);
 
 impl Scopes {
-    /// Tells whether a scope is among them.
+    /// Returns `true` if the set contains a scope.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
         self.0.contains(scope)
     }
 
-    /// Returns the scopes, sorted.
+    /// Returns the scopes in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
@@ -101,12 +105,13 @@ impl<S: Into<String>> FromIterator<S> for Scopes {
     }
 }
 
-/// Names a credential in logs and rate limits. It is not secret, and says nothing about the secret.
+/// The id of a credential, for logs and rate limits. It is not secret, and reveals nothing about
+/// the secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CredentialId(Arc<str>);
 
 impl CredentialId {
-    /// Makes a name, such as `webhook:3`.
+    /// Creates an id from a name, such as `webhook:3`.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
     }
@@ -118,23 +123,23 @@ impl fmt::Display for CredentialId {
     }
 }
 
-/// The error returned when a credential grants nothing.
+/// The error returned when credentials grant nothing.
 ///
-/// Exhaustive, since a front must answer each variant differently.
+/// Exhaustive, since a server must answer each variant differently.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// It is unknown, or the secret is wrong.
+    /// The credentials are unknown, or the secret is wrong.
     #[error("the credentials are unknown or wrong")]
     Invalid,
-    /// It was good once.
+    /// The token was valid but has expired.
     #[error("the credentials have expired")]
     Expired,
-    /// It cannot be told: the storage failed.
+    /// The storage failed, so the credentials could not be verified.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Asks the system for random bytes.
+/// Returns random bytes from the operating system.
 fn random<const N: usize>(operation: &'static str) -> Result<Zeroizing<[u8; N]>, StoreError> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(&mut *bytes).map_err(|error| {

@@ -1,4 +1,4 @@
-//! Credentials that are gone with the process.
+//! Credentials in memory.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use crm_chat_domain::{StoreError, UserId};
 
-use crate::digest::{Digest, Key};
-use crate::verifier::{Judge, Record};
+use crate::digest::{Digest, DigestKey};
+use crate::verifier::{StoredCredential, Verifier};
 use crate::{
     Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
     Grant, Issued, Scopes,
 };
 
-/// Credentials in memory: for tests, and for servers that make their own at every start.
+/// Credentials in memory, for tests and for servers that issue new ones at every start.
 ///
 /// ```
 /// # futures_lite::future::block_on(async {
@@ -29,45 +29,50 @@ use crate::{
 /// # }).unwrap();
 /// ```
 pub struct MemoryCredentials {
-    judge: Judge,
+    verifier: Verifier,
     issued: Mutex<AllIssued>,
 }
 
+/// The credentials of a store.
 #[derive(Default)]
 struct AllIssued {
+    /// The number of credentials ever issued, which is the number of the last one. It never
+    /// decreases, so that no number is assigned twice.
     count: u64,
-    records: HashMap<[u8; 16], Record>,
+    /// The credentials that were not revoked, by the lookup part of their digests.
+    records: HashMap<[u8; 16], StoredCredential>,
 }
 
 impl MemoryCredentials {
-    /// Makes an empty store.
+    /// Creates an empty store.
     ///
     /// # Errors
-    /// *Unavailable* if the system has no randomness.
+    /// *unavailable* if the system's source of randomness failed.
     pub fn new() -> Result<Self, StoreError> {
-        Ok(Self { judge: Judge::new(Key::random()?), issued: Mutex::default() })
+        Ok(Self { verifier: Verifier::new(DigestKey::random()?), issued: Mutex::default() })
     }
 
     /// Replaces the clock, [`SystemTime::now`] by default.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self { judge: self.judge.with_clock(clock), ..self }
+        Self { verifier: self.verifier.with_clock(clock), ..self }
     }
 
-    /// Returns how many of the secrets and tokens presented so far were wrong. An expired token is not.
+    /// Returns the number of wrong secrets and tokens presented so far. An expired token is not
+    /// wrong.
     #[must_use]
     pub fn wrong_guesses(&self) -> u64 {
-        self.judge.wrong_guesses()
+        self.verifier.wrong_guesses()
     }
 
     fn issued(&self) -> MutexGuard<'_, AllIssued> {
-        // No panic leaves what it guards half changed.
+        // A panic cannot leave the data half changed.
         self.issued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check(&self, user: Option<UserId>, secret: &str) -> Result<Grant, CredentialsError> {
         let find = |lookup: &[u8; 16]| Ok(self.issued().records.get(lookup).cloned());
-        self.judge.judge(user, secret, find)
+        self.verifier.verify(user, secret, find)
     }
 
     fn add(
@@ -76,13 +81,13 @@ impl MemoryCredentials {
         scopes: Scopes,
         lifetime: Option<Duration>,
     ) -> Result<Issued, StoreError> {
-        let draft = self.judge.draft(user, scopes, lifetime)?;
+        let new = self.verifier.generate(user, scopes, lifetime)?;
         let mut issued = self.issued();
         issued.count += 1;
-        let Digest { lookup, proof } = draft.digest;
-        let new = draft.numbered(issued.count);
+        let Digest { lookup, tag } = new.digest;
+        let new = new.numbered(issued.count);
         let credential = new.credential.clone();
-        issued.records.insert(lookup, Record { credential, proof });
+        issued.records.insert(lookup, StoredCredential { credential, tag });
         Ok(new)
     }
 }
@@ -114,6 +119,7 @@ impl CredentialStore for MemoryCredentials {
     async fn list(&self, kind: CredentialKind) -> Result<Vec<Credential>, StoreError> {
         let issued = self.issued();
         let credentials = issued.records.values().map(|record| &record.credential);
+        // The map has no order. Numbers are assigned in the order of issue.
         let mut list: Vec<_> = credentials
             .filter_map(|credential| {
                 let number = kind.number(&credential.id)?;
@@ -132,9 +138,11 @@ impl CredentialStore for MemoryCredentials {
     }
 }
 
-/// Shows nothing of what was issued.
+/// Omits the credentials.
 impl fmt::Debug for MemoryCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryCredentials").field("judge", &self.judge).finish_non_exhaustive()
+        f.debug_struct("MemoryCredentials")
+            .field("verifier", &self.verifier)
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The text that a caller presents.
+//! Secrets.
 
 use std::fmt::{self, Write};
 
@@ -7,25 +7,26 @@ use zeroize::Zeroizing;
 
 use crate::random;
 
-/// A secret just issued, to be shown once: only its digest is kept.
+/// The secret of a newly issued credential. Only its digest is stored, so it is shown once.
 ///
-/// 40 lower-case hexadecimal digits, 160 random bits. It stands in a URL as it is. Its `Debug` hides it, it has no
-/// `Display`, and its memory is overwritten when it is dropped.
+/// A secret has 160 random bits, written as 40 lower-case hexadecimal digits, which need no
+/// escaping in a URL. Its `Debug` output hides it, it does not implement `Display`, and its memory
+/// is overwritten when it is dropped.
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     pub(crate) fn random() -> Result<Self, StoreError> {
-        let bytes: Zeroizing<[u8; 20]> = random("make a secret")?;
-        // Reserved at once, since a string that grows leaves copies behind.
+        let bytes: Zeroizing<[u8; 20]> = random("generate a secret")?;
+        // Reserve the whole capacity: a growing string leaves copies of its contents behind.
         let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));
         for byte in bytes.iter() {
-            // A string takes all that is written to it.
+            // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");
         }
         Ok(Self(text))
     }
 
-    /// Returns the secret itself.
+    /// Returns the secret as text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

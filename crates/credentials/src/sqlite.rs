@@ -10,63 +10,65 @@ use std::time::{Duration, SystemTime};
 
 use blocking::unblock;
 use crm_chat_domain::{StoreError, UserId};
-use crm_chat_sqlite_file::{DatabaseFile, OpenOptions, commit_failed, failed};
+use crm_chat_sqlite_file::{DatabaseFile, OpenOptions, ResultExt};
 use rusqlite::TransactionBehavior::{self, Deferred, Immediate};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::verifier::Judge;
+use crate::verifier::Verifier;
 use crate::{
     Credential, CredentialId, CredentialKind, CredentialStore, Credentials, CredentialsError,
     Grant, Issued, Scopes,
 };
-use row::Row;
+use row::CredentialRow;
 use schema::SCHEMA;
 
-/// The time that a write waits for other writers.
+/// The maximum wait of a write for other writers.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time that a check waits for another process to recover the file after a crash. Short, since
-/// it waits in place.
-const CHECK_TIMEOUT: Duration = Duration::from_millis(100);
+/// The maximum wait of a verification for another process that recovers the file after a crash. It
+/// is short because the wait blocks the calling thread.
+const VERIFY_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Credentials in a SQLite file of their own, whatever the store of chats is.
+/// Credentials in a SQLite file of their own, independent of the store of the chats.
 ///
-/// Several handles, in one process or in many, may be open on one file: what one issues or revokes
-/// counts at once for all. Bound to no runtime. A check runs in place, since it reads one row by an
-/// index; it waits neither for a disk to write nor for other writers. What writes leaves the
-/// executor's thread.
+/// Several handles, in one process or in many, can be open on one file at the same time. A
+/// credential that one of them issues or revokes is valid or invalid for all from that moment on.
+/// Handles work with any async runtime. A verification reads one row by an index, so it runs on the
+/// calling thread; it waits neither for the disk to write nor for other writers. Writes run on
+/// another thread.
 ///
-/// If the file is replaced or deleted while it is open, everything fails as *unavailable*, since a
-/// credential that is revoked in the new file is still there in the old one. If a newer program
-/// migrates it, everything fails as *unsupported*.
+/// If the file is replaced or deleted while it is open, every method fails as *unavailable*,
+/// because a credential that is revoked in the new file is still valid in the old one. If a newer
+/// program migrates it, every method fails as *unsupported*.
 pub struct SqliteCredentials {
-    judge: Judge,
+    verifier: Verifier,
     file: Arc<DatabaseFile>,
-    /// For checks alone, so that they never wait for a write.
+    /// The connection for verification, which therefore never waits for a write.
     reader: Mutex<Connection>,
     writer: Arc<Mutex<Connection>>,
 }
 
 impl SqliteCredentials {
-    /// Opens a file of credentials, and brings it to this version's schema.
+    /// Opens a file of credentials, and migrates it to the current schema.
     ///
     /// # Errors
-    /// - *unavailable*: there is no such file or it is empty, it cannot be opened or written, on
-    ///   Unix the group or others can read or write it, or another process held it for too long;
-    /// - *unsupported*: it is a SQLite database of another program or purpose, or of a newer
-    ///   version;
-    /// - *corrupt*: it is not a SQLite database, or damaged.
+    /// - *unavailable*: the file does not exist or is empty, cannot be opened or written, or
+    ///   another process held it for too long; on Unix, also if the group or others can read or
+    ///   write it;
+    /// - *unsupported*: the file is a SQLite database of another program or for another purpose, or
+    ///   of a newer version;
+    /// - *corrupt*: the file is not a SQLite database, or is damaged.
     ///
-    /// A file that is refused is left as it is.
+    /// A refused file is not modified.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_file(path.as_ref(), false).await
     }
 
-    /// Opens a file of credentials as [`open`](Self::open) does, and creates it if it is missing or
-    /// empty. On Unix, only its owner may read a file that is created. Directories are not created.
+    /// Opens a file of credentials like [`open`](Self::open), and creates it if it is missing or
+    /// empty. On Unix, only the owner can read and write a new file. Directories are not created.
     ///
     /// # Errors
-    /// As for [`open`](Self::open), but for a file that is missing or empty.
+    /// As for [`open`](Self::open), except that a missing or empty file is not an error.
     pub async fn open_or_create(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_file(path.as_ref(), true).await
     }
@@ -74,23 +76,23 @@ impl SqliteCredentials {
     /// Replaces the clock, [`SystemTime::now`] by default.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self { judge: self.judge.with_clock(clock), ..self }
+        Self { verifier: self.verifier.with_clock(clock), ..self }
     }
 
-    /// Returns how many of the secrets and tokens presented to this handle so far were wrong. An
-    /// expired token is not.
+    /// Returns the number of wrong secrets and tokens presented to this handle so far. An expired
+    /// token is not wrong.
     #[must_use]
     pub fn wrong_guesses(&self) -> u64 {
-        self.judge.wrong_guesses()
+        self.verifier.wrong_guesses()
     }
 
-    /// Writes a copy of the file to a new one, which only its owner can read on Unix. Credentials
-    /// may be issued and revoked meanwhile. The copy is of one state, checked and synced, and has
-    /// the same key: every credential in it works.
+    /// Writes a copy of the credentials to a new file, while others are issued and revoked. The
+    /// copy is consistent, checked and synced; on Unix, only its owner can read it. It has the same
+    /// key, so every credential in it is valid.
     ///
     /// # Errors
     /// *unavailable* if the file exists already or cannot be written, *corrupt* if the credentials
-    /// are damaged. There is no copy then.
+    /// are damaged. No copy is left behind.
     pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), StoreError> {
         let path = path.as_ref().to_owned();
         let operation = format!("back up the credentials to `{}`", path.display());
@@ -107,8 +109,8 @@ impl SqliteCredentials {
             let options = OpenOptions { create, lock_timeout: LOCK_TIMEOUT };
             let (file, writer) = DatabaseFile::open(&path, &SCHEMA, options)?;
             Ok(Self {
-                judge: Judge::new(row::key(&writer)?),
-                reader: Mutex::new(file.open_reader(CHECK_TIMEOUT)?),
+                verifier: Verifier::new(row::key(&writer)?),
+                reader: Mutex::new(file.open_reader(VERIFY_TIMEOUT)?),
                 writer: Arc::new(Mutex::new(writer)),
                 file: Arc::new(file),
             })
@@ -118,19 +120,20 @@ impl SqliteCredentials {
     }
 
     fn check(&self, user: Option<UserId>, secret: &str) -> Result<Grant, CredentialsError> {
-        self.judge.judge(user, secret, |lookup| {
+        self.verifier.verify(user, secret, |lookup| {
             let reader = lock(&self.reader);
-            let snapshot = begin(&self.file, &reader, Deferred, CHECK)?;
-            let mut find = snapshot.prepare_cached(row::FIND).map_err(failed(CHECK))?;
-            find.query_row([lookup], Row::read)
+            // A deferred transaction that only reads is a snapshot. It takes no lock.
+            let snapshot = begin(&self.file, &reader, Deferred, VERIFY)?;
+            let mut find = snapshot.prepare_cached(row::FIND).context(VERIFY)?;
+            find.query_row([lookup], CredentialRow::read)
                 .optional()
-                .map_err(failed(CHECK))?
-                .map(Row::record)
+                .context(VERIFY)?
+                .map(CredentialRow::record)
                 .transpose()
         })
     }
 
-    /// Runs something in a transaction, on a thread that may wait.
+    /// Runs a transaction on a thread that may block.
     async fn transact<T: Send + 'static>(
         &self,
         behavior: TransactionBehavior,
@@ -142,7 +145,7 @@ impl SqliteCredentials {
             let writer = lock(&writer);
             let transaction = begin(&file, &writer, behavior, operation)?;
             let result = run(&transaction)?;
-            transaction.commit().map_err(commit_failed(operation))?;
+            transaction.commit().commit_context(operation)?;
             Ok(result)
         })
         .await
@@ -154,33 +157,34 @@ impl SqliteCredentials {
         scopes: Scopes,
         lifetime: Option<Duration>,
     ) -> Result<Issued, StoreError> {
-        let draft = self.judge.draft(user, scopes, lifetime)?;
-        self.transact(Immediate, "add a credential", move |writer| row::insert(writer, draft)).await
+        let new = self.verifier.generate(user, scopes, lifetime)?;
+        self.transact(Immediate, "add a credential", move |writer| row::insert(writer, new)).await
     }
 }
 
-/// Begins a transaction on a file that is still the one that was opened, and of the version that
+/// Begins a transaction, and checks that the file has neither been replaced nor migrated since it
 /// was opened.
 ///
-/// Both are checked each time: an operator may put a backup in the file's place or run a newer
-/// program while the file is open, and a revocation must not be missed then.
+/// An operator may restore a backup or run a newer program while the file is open. Without the
+/// check, this handle would go on accepting credentials that were revoked elsewhere.
 fn begin<'a>(
     file: &DatabaseFile,
     connection: &'a Connection,
     behavior: TransactionBehavior,
     operation: &'static str,
 ) -> Result<Transaction<'a>, StoreError> {
-    let transaction =
-        Transaction::new_unchecked(connection, behavior).map_err(failed(operation))?;
-    SCHEMA.check_version(&transaction).map_err(failed(operation))??;
+    let transaction = Transaction::new_unchecked(connection, behavior).context(operation)?;
+    SCHEMA.check_version(&transaction).context(operation)??;
+    // Verify the file after the first read, which takes the snapshot: if the file was replaced
+    // before that, this detects it.
     file.verify()?;
     Ok(transaction)
 }
 
-const CHECK: &str = "check a credential";
+const VERIFY: &str = "check a credential";
 const REVOKE: &str = "revoke a credential";
 
-/// No panic leaves a connection within a transaction: it is rolled back when it is dropped.
+/// Locks a connection. A panic cannot leave it within a transaction, which its drop rolls back.
 fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -217,21 +221,24 @@ impl CredentialStore for SqliteCredentials {
         let kinds = [CredentialKind::Webhook, CredentialKind::Token];
         let known =
             kinds.into_iter().find_map(|kind| Some((kind, i64::try_from(kind.number(id)?).ok()?)));
+        // This store never issues ids of another form.
         let Some((kind, number)) = known else {
             return Ok(false);
         };
         self.transact(Immediate, REVOKE, move |writer| {
             let sql = "DELETE FROM credentials WHERE kind = ?1 AND id = ?2";
             let deleted = writer.execute(sql, params![kind.as_str(), number]);
-            Ok(deleted.map_err(failed(REVOKE))? == 1)
+            Ok(deleted.context(REVOKE)? == 1)
         })
         .await
     }
 }
 
-/// Shows nothing of what the file holds.
+/// Omits the contents of the file.
 impl fmt::Debug for SqliteCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteCredentials").field("judge", &self.judge).finish_non_exhaustive()
+        f.debug_struct("SqliteCredentials")
+            .field("verifier", &self.verifier)
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The port behind which credentials are issued and revoked.
+//! The port for issuing and revoking credentials.
 
 use std::fmt;
 use std::future::Future;
@@ -8,18 +8,22 @@ use crm_chat_domain::{StoreError, Timestamp, UserId};
 
 use crate::{CredentialId, Credentials, Scopes, Secret};
 
-/// Issues, lists and revokes what [`Credentials`] checks. The server itself never asks for it: it is for operators.
+/// The port that issues, lists and revokes the credentials that [`Credentials`] verifies. Operators
+/// use it; the server does not.
 ///
 /// An implementation:
-/// - MUST grant what it issued, to the user and with the scopes it was issued for, and nothing else: no secret for
-///   another user, no webhook's secret as a token, no token as a webhook's secret, no part of a secret;
-/// - MUST answer from the moment on that a token's time has come that it has expired, by a clock of its own;
-/// - MUST answer from the moment on that [`revoke`](Self::revoke) is done, through every handle and in every process,
-///   that what was revoked is [invalid](crate::CredentialsError::Invalid);
-/// - MUST never give a credential the id that another one had;
-/// - MUST make each secret of at least 128 random bits and of characters that stand in a URL as they are.
+/// - MUST accept each credential that it issued, with its user and its scopes, and nothing else:
+///   not a secret with another user, not a webhook's secret as a token, not a token as a webhook's
+///   secret, not a part of a secret;
+/// - MUST report a token as [expired](crate::CredentialsError::Expired) from the end of its
+///   lifetime on, by a clock of its own;
+/// - MUST report a credential as [invalid](crate::CredentialsError::Invalid) from the moment on
+///   that [`revoke`](Self::revoke) has returned, through every handle and in every process;
+/// - MUST NOT assign the id of one credential to another, even after it was revoked;
+/// - MUST generate secrets of at least 128 random bits, from characters that need no escaping in a
+///   URL.
 pub trait CredentialStore: Credentials {
-    /// Issues a webhook: a user and a secret that work until they are revoked.
+    /// Issues a webhook, a secret that is valid for a user until it is revoked.
     ///
     /// # Errors
     /// [`StoreError`] if the storage or the source of randomness failed.
@@ -29,11 +33,11 @@ pub trait CredentialStore: Credentials {
         scopes: Scopes,
     ) -> impl Future<Output = Result<Issued, StoreError>> + Send;
 
-    /// Issues a token, which works for `lifetime`, in whole seconds, or until it is revoked.
+    /// Issues a token, which is valid for `lifetime`, in whole seconds, or until it is revoked.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage or the source of randomness failed, of the kind *unsupported* if the lifetime ends
-    /// after the year 9999.
+    /// [`StoreError`] if the storage or the source of randomness failed; *unsupported* if the
+    /// lifetime ends after the year 9999.
     fn add_token(
         &self,
         user: UserId,
@@ -41,30 +45,31 @@ pub trait CredentialStore: Credentials {
         lifetime: Duration,
     ) -> impl Future<Output = Result<Issued, StoreError>> + Send;
 
-    /// Returns all credentials of a kind in the order in which they were issued, expired ones among them.
+    /// Returns all credentials of a kind, including expired ones, in the order in which they were
+    /// issued.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed, of the kind *corrupt* if it holds what is no credential.
+    /// [`StoreError`] if the storage failed; *corrupt* if it holds an invalid credential.
     fn list(
         &self,
         kind: CredentialKind,
     ) -> impl Future<Output = Result<Vec<Credential>, StoreError>> + Send;
 
-    /// Revokes a credential for good. Returns whether it was there.
+    /// Revokes a credential permanently. Returns `false` if it does not exist.
     ///
     /// # Errors
     /// [`StoreError`] if the storage failed.
     fn revoke(&self, id: &CredentialId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
-/// How a caller presents a credential.
+/// The kind of a credential.
 ///
-/// Exhaustive, as there are two ways to call.
+/// Exhaustive, since a caller can present credentials in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CredentialKind {
-    /// In the path, with the user's id.
+    /// A secret in the path of a call, next to the id of its user.
     Webhook,
-    /// As a parameter or header, alone.
+    /// A token in a parameter or a header.
     Token,
 }
 
@@ -78,13 +83,13 @@ impl CredentialKind {
         }
     }
 
-    /// Names the credential of this kind with a number, such as `webhook:3`.
+    /// Returns the id of the credential of this kind with a number, such as `webhook:3`.
     #[must_use]
     pub fn id(self, number: u64) -> CredentialId {
         CredentialId::new(format!("{self}:{number}"))
     }
 
-    /// The inverse of [`id`](Self::id).
+    /// Returns the number in an id of this kind, the inverse of [`id`](Self::id).
     pub(crate) fn number(self, id: &CredentialId) -> Option<u64> {
         let number = id.0.strip_prefix(self.as_str())?.strip_prefix(':')?;
         number.parse().ok().filter(|number| self.id(*number) == *id)
@@ -97,26 +102,26 @@ impl fmt::Display for CredentialKind {
     }
 }
 
-/// What may be shown of a credential.
+/// The public data of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// What it is called.
+    /// The id.
     pub id: CredentialId,
-    /// On whose behalf it calls.
+    /// The user on whose behalf its calls run.
     pub user: UserId,
-    /// What it may reach.
+    /// The scopes of its calls.
     pub scopes: Scopes,
-    /// When it was issued, to the second.
+    /// The time of issue, in whole seconds.
     pub created_at: Timestamp,
-    /// From when on it is expired; `None` for a webhook.
+    /// The time from which on it is expired; `None` for a webhook.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A credential just issued, and its secret.
+/// A newly issued credential and its secret.
 #[derive(Debug)]
 pub struct Issued {
-    /// The credential, as it will be listed.
+    /// The credential, as [`list`](CredentialStore::list) returns it.
     pub credential: Credential,
-    /// What the caller presents. It cannot be had again.
+    /// The secret that the caller presents. It cannot be retrieved later.
     pub secret: Secret,
 }

@@ -1,4 +1,4 @@
-//! What the implementations have in common: how a credential is issued, and how one that is presented is judged.
+//! Issuing and verifying credentials, independent of where they are stored.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,27 +8,27 @@ use std::time::{Duration, SystemTime};
 use blake3::Hash;
 use crm_chat_domain::{StoreError, StoreErrorKind, Timestamp, UserId};
 
-use crate::digest::{Digest, Key};
+use crate::digest::{Digest, DigestKey};
 use crate::{Credential, CredentialKind, CredentialsError, Grant, Issued, Scopes, Secret};
 
-type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+type ClockFn = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// Has the key and the clock, and counts the wrong guesses.
-pub(crate) struct Judge {
-    key: Key,
-    clock: Clock,
+/// The key and the clock of a store of credentials, and the counter of wrong guesses.
+pub(crate) struct Verifier {
+    key: DigestKey,
+    clock: ClockFn,
     wrong_guesses: AtomicU64,
 }
 
-/// What a store keeps of a credential.
+/// A stored credential.
 #[derive(Clone)]
-pub(crate) struct Record {
+pub(crate) struct StoredCredential {
     pub(crate) credential: Credential,
-    pub(crate) proof: Hash,
+    pub(crate) tag: Hash,
 }
 
-/// A new credential that has no number yet.
-pub(crate) struct Draft {
+/// A credential to be stored, which has no number yet.
+pub(crate) struct NewCredential {
     pub(crate) kind: CredentialKind,
     secret: Secret,
     pub(crate) digest: Digest,
@@ -38,7 +38,8 @@ pub(crate) struct Draft {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
-impl Draft {
+impl NewCredential {
+    /// Completes the credential with the number under which it is stored.
     pub(crate) fn numbered(self, number: u64) -> Issued {
         Issued {
             credential: Credential {
@@ -53,8 +54,9 @@ impl Draft {
     }
 }
 
-impl Judge {
-    pub(crate) fn new(key: Key) -> Self {
+impl Verifier {
+    #[expect(clippy::disallowed_methods, reason = "the default clock; `with_clock` replaces it")]
+    pub(crate) fn new(key: DigestKey) -> Self {
         Self { key, clock: Arc::new(SystemTime::now), wrong_guesses: AtomicU64::new(0) }
     }
 
@@ -66,20 +68,22 @@ impl Judge {
         self.wrong_guesses.load(Ordering::Relaxed)
     }
 
-    /// Makes a new credential, a token if it has a lifetime.
-    pub(crate) fn draft(
+    /// Generates a credential: a token if it has a lifetime, otherwise a webhook.
+    pub(crate) fn generate(
         &self,
         user: UserId,
         scopes: Scopes,
         lifetime: Option<Duration>,
-    ) -> Result<Draft, StoreError> {
+    ) -> Result<NewCredential, StoreError> {
         let secret = Secret::random()?;
         let created_at = self.now()?;
+        // The digest of a webhook includes its user, so that its secret is invalid for any other
+        // user. A caller presents a token without a user.
         let (kind, owner, expires_at) = match lifetime {
             Some(lifetime) => (CredentialKind::Token, None, Some(later(created_at, lifetime)?)),
             None => (CredentialKind::Webhook, Some(user), None),
         };
-        Ok(Draft {
+        Ok(NewCredential {
             kind,
             digest: self.key.digest(owner, secret.expose()),
             secret,
@@ -90,28 +94,31 @@ impl Judge {
         })
     }
 
-    /// Judges what is presented, a token if it names no user. Whatever `find` finds, the work is the same.
-    pub(crate) fn judge(
+    /// Verifies the secret of a user's webhook, or a token if there is no user. `find` looks up a
+    /// record by the first part of its digest.
+    pub(crate) fn verify(
         &self,
         user: Option<UserId>,
         secret: &str,
-        find: impl FnOnce(&[u8; 16]) -> Result<Option<Record>, StoreError>,
+        find: impl FnOnce(&[u8; 16]) -> Result<Option<StoredCredential>, StoreError>,
     ) -> Result<Grant, CredentialsError> {
         let now = self.now()?;
         let digest = self.key.digest(user, secret);
         let found = find(&digest.lookup)?;
-        let right = digest.is(found.as_ref().map(|record| record.proof));
-        let Some(Record { credential, .. }) = found.filter(|_| right) else {
+        // Compare even if no record was found, so that every wrong guess takes the same time.
+        let matches = digest.matches(found.as_ref().map(|record| record.tag));
+        let Some(StoredCredential { credential, .. }) = found.filter(|_| matches) else {
             self.wrong_guesses.fetch_add(1, Ordering::Relaxed);
             return Err(CredentialsError::Invalid);
         };
+        // Only the holder of a valid secret learns that it has expired.
         if credential.expires_at.is_some_and(|end| end <= now) {
             return Err(CredentialsError::Expired);
         }
         Ok(Grant { user: credential.user, scopes: credential.scopes, credential: credential.id })
     }
 
-    /// Asks the clock, to the second.
+    /// Returns the current time in whole seconds.
     fn now(&self) -> Result<Timestamp, StoreError> {
         Timestamp::try_from((self.clock)())
             .and_then(|now| Timestamp::new(now.seconds(), 0))
@@ -121,7 +128,7 @@ impl Judge {
     }
 }
 
-/// Returns when a lifetime that starts at a time ends.
+/// Returns the end of a lifetime.
 fn later(start: Timestamp, lifetime: Duration) -> Result<Timestamp, StoreError> {
     i64::try_from(lifetime.as_secs())
         .ok()
@@ -133,10 +140,10 @@ fn later(start: Timestamp, lifetime: Duration) -> Result<Timestamp, StoreError> 
         })
 }
 
-/// Shows nothing of the key.
-impl fmt::Debug for Judge {
+/// Omits the key.
+impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Judge")
+        f.debug_struct("Verifier")
             .field("wrong_guesses", &self.wrong_guesses())
             .finish_non_exhaustive()
     }

@@ -155,7 +155,7 @@ impl Explain<'_> {
         Ok(Fields { user, entity, chat })
     }
 
-    /// Checks rules 6 to 9, and returns the chat that the removal is about.
+    /// Checks rules 6 to 9, and returns the chat that the user would leave.
     async fn check_chat(
         &self,
         tx: &mut impl Transaction,

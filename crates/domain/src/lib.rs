@@ -16,6 +16,7 @@
 mod composed;
 mod entity;
 mod explain;
+pub mod guide;
 mod id;
 mod input;
 mod ports;
@@ -45,12 +46,9 @@ pub use store_error::{StoreError, StoreErrorKind};
 pub use timestamp::{InvalidTimestampError, Timestamp};
 pub use transact::{Work, transact, transact_read};
 
-/// The pages of the repository whose examples must compile.
+/// The page of the repository whose example must compile.
 #[cfg(all(doctest, feature = "serde"))]
 mod pages {
     #[doc = include_str!("../../../README.md")]
     struct Readme;
-
-    #[doc = include_str!("../../../docs/embedding.md")]
-    struct Embedding;
 }

@@ -44,7 +44,7 @@ pub trait ChatRepo: Send {
     /// qualifies.
     ///
     /// The core asks only if the user to be removed owns the chat. The answer joins members with
-    /// users. In a database that is one query, given the following tables:
+    /// users, which is one query in a relational database:
     ///
     /// ```sql
     /// SELECT m.user_id FROM members m JOIN users u ON u.id = m.user_id
@@ -70,8 +70,8 @@ pub trait ChatRepo: Send {
     ///
     /// An implementation:
     /// - MUST make the whole change or nothing of it (K3, R8), and nothing besides (N3, O4);
-    /// - MUST append exactly one record for each change, with a number that no reader has seen yet
-    ///   and that is higher than every number seen (R12);
+    /// - MUST append exactly one record for each change, with a number higher than any that a
+    ///   reader has seen (R12);
     /// - MUST answer by the rows that the write affected, not by an earlier read (N5).
     ///
     /// # Errors
@@ -145,7 +145,7 @@ pub trait Permissions: Send {
     /// Returns `true` if `actor` may remove users from `chat`, reached through `entity` (rule 10).
     ///
     /// An implementation:
-    /// - MUST answer for this actor and this chat (U2);
+    /// - MUST answer for this actor (U2), this chat and this entity;
     /// - MUST return `false` for an actor or a chat that it does not know (U3, E6).
     fn may_remove(
         &mut self,

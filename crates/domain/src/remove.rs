@@ -13,8 +13,7 @@ pub enum RemoveError {
     /// A rule refused the removal. Nothing was changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The storage failed and gave no answer. [`StoreError::kind`] says whether anything
-    /// was kept.
+    /// The storage failed and gave no answer. [`StoreError::kind`] says whether anything was kept.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

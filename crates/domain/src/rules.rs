@@ -12,7 +12,7 @@ mod table;
 
 pub use table::Rule;
 
-/// The reason for which a removal ended before its change was made.
+/// The reason why a removal ended before its change was made.
 pub(crate) enum EarlyExit {
     /// A rule decided.
     Decided(Answer),

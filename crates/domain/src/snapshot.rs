@@ -87,7 +87,7 @@ impl Default for Snapshot {
 }
 
 impl Snapshot {
-    /// Sorts the lists whose order means nothing, as a dump does.
+    /// Sorts the lists whose order has no meaning, as a dump does.
     ///
     /// `users` and `chats` are sorted by id, `access` by user, kind (lead, deal, company, contact)
     /// and id, `removers` by user and chat. The order of links, members and log records is data and

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 /// The meaning of a storage failure for the caller.
 ///
-/// | kind | was anything kept? | a replay |
+/// | kind | anything kept | replayed |
 /// |---|---|---|
 /// | [`Conflict`](Self::Conflict) | no | by the core, up to seven times |
 /// | [`Unavailable`](Self::Unavailable) | no | by the caller, later |
-/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | perhaps | by the caller, accepting absence |
-/// | the others | no | is pointless until an operator has intervened |
+/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | perhaps | by the caller, if absence is accepted |
+/// | the others | no | not before an operator has intervened |
 ///
 /// Not exhaustive: treat an unknown kind as [`StoreErrorKind::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,8 +24,8 @@ pub enum StoreErrorKind {
     /// The store could not be reached or cannot take the change now (a wait timed out, no space
     /// left, no permission). Nothing was kept. The core does not replay it.
     Unavailable,
-    /// The commit may or may not have happened. To find out, repeat the removal with
-    /// [`IfAbsent::Accept`](crate::IfAbsent::Accept).
+    /// The commit may or may not have happened. To reach a known state, repeat the removal
+    /// with [`IfAbsent::Accept`](crate::IfAbsent::Accept).
     OutcomeUnknown,
     /// The stored data is invalid. The error's operation or source names the table and the key.
     Corrupt,

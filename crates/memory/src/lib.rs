@@ -71,7 +71,8 @@ impl Memory {
     /// first. Pass 0 to start at the first record.
     pub async fn log(&self, after: u64, limit: usize) -> Vec<LogEntry> {
         let world = self.world.lock().await;
-        // Records are numbered from 1 without gaps, so `after` records come first.
+        // Records are numbered from 1 without gaps: the one numbered `after + 1` is at index
+        // `after`.
         let skipped = usize::try_from(after).unwrap_or(usize::MAX);
         let records = world.log.iter().copied().skip(skipped).take(limit);
         (after.saturating_add(1)..)

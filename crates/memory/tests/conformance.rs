@@ -7,17 +7,17 @@ use crm_chat_memory::Memory;
 struct InMemory;
 
 impl Harness for InMemory {
-    type Place = Memory;
+    type Fixture = Memory;
     by_own_methods!(Memory);
 
-    async fn create(&self, world: &Snapshot) -> Memory {
+    async fn set_up(&self, world: &Snapshot) -> Memory {
         let memory = Memory::new();
         memory.load(world).await.unwrap();
         memory
     }
 
-    async fn connect(&self, place: &Memory) -> Memory {
-        place.clone()
+    async fn connect(&self, fixture: &Memory) -> Memory {
+        fixture.clone()
     }
 }
 

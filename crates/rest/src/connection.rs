@@ -234,8 +234,8 @@ fn configure(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
-    // Limits how long the system keeps unsent data after the connection is closed. It is longer than
-    // our own limit, which can report the connections that it aborts.
+    // Limits how long the system keeps unsent data after the connection is closed. It is longer
+    // than our own limit, which can report the connections that it aborts.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(write_timeout.saturating_mul(2)))?;
     #[cfg(not(target_os = "linux"))]

@@ -6,6 +6,7 @@ mod body;
 mod concurrency;
 mod connection;
 mod error;
+pub mod guide;
 mod methods;
 mod openapi;
 mod options;

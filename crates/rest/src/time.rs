@@ -17,7 +17,7 @@ pub(crate) struct CallClock {
 
 impl CallClock {
     pub(crate) fn start() -> Self {
-        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+        Self { wall: wall_clock(), monotonic: Instant::now() }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -78,6 +78,12 @@ pub(crate) fn date(since_epoch: Duration) -> String {
 
 /// Formats the current date.
 pub(crate) fn now() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = wall_clock().duration_since(UNIX_EPOCH);
     date(now.unwrap_or_default())
+}
+
+/// Returns the current time by the wall clock.
+#[expect(clippy::disallowed_methods, reason = "responses contain the server's time")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }

@@ -1,4 +1,4 @@
-//! Copies of a database in use.
+//! Backups of a database in use.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -7,21 +7,20 @@ use std::path::Path;
 use crm_chat_domain::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::failed;
+use crate::error::ResultExt;
 use crate::file::{create_new_private, with_suffix};
 use crate::probe::uri;
 use crate::schema::Schema;
 
-/// Writes a consistent copy of a database to a new file, which only its owner can read. Others may
-/// write meanwhile.
+/// Writes a consistent copy of a database to a new file while others write. Only its owner can read
+/// the copy.
 ///
-/// `adapt` changes the copy before it is checked, synced and given its name. The connection must
+/// `adapt` changes the copy before it is checked, synced and renamed to `path`. The connection must
 /// not be in a transaction.
 ///
 /// # Errors
 /// *unavailable* if the file exists already or cannot be written, *unsupported* if the database is
-/// of a newer version, *corrupt* if the database is damaged. The file does not exist then, unless
-/// it did before.
+/// of a newer version, *corrupt* if the database is damaged. No new file is left at `path`.
 pub fn backup(
     connection: &Connection,
     schema: &Schema,
@@ -29,8 +28,8 @@ pub fn backup(
     adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let path = std::path::absolute(path).map_err(unwritable)?;
-    // The empty file reserves the name, and is replaced by a copy that is complete: a backup that
-    // is killed must not leave a part of a copy that looks like a backup.
+    // Reserve the name with an empty file and write to another one: if the process is killed, an
+    // incomplete copy must not look like a backup.
     create_new_private(&path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => unwritable("the file exists already"),
         _ => unwritable(error),
@@ -41,7 +40,7 @@ pub fn backup(
             .and_then(|()| fs::rename(&partial, &path).map_err(unwritable))
             .and_then(|()| sync_directory(&path).map_err(unwritable));
         if copied.is_err() {
-            // Report the original error: what cannot be removed does not look like a backup.
+            // Report the original error. A leftover partial file does not look like a backup.
             let _ = fs::remove_file(&partial);
             let _ = fs::remove_file(with_suffix(&partial, "-journal"));
         }
@@ -56,7 +55,7 @@ pub fn backup(
 fn reserve(partial: &Path) -> Result<(), StoreError> {
     create_new_private(partial).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => unwritable(format!(
-            "`{}` is left from a backup that was interrupted, or one is running: remove it",
+            "`{}` exists: wait for the backup that is running, or remove the file if none is",
             partial.display()
         )),
         _ => unwritable(error),
@@ -69,38 +68,39 @@ fn write(
     partial: &Path,
     adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    // VACUUM INTO reads in one transaction, which holds up no writer, and leaves out free pages and
-    // deleted rows.
-    connection.execute("VACUUM INTO ?1", [uri(partial, "")]).map_err(failed(COPY))?;
+    // VACUUM INTO reads in one transaction, which does not delay writers. The copy contains neither
+    // free pages nor deleted rows.
+    connection.execute("VACUUM INTO ?1", [uri(partial, "")]).context(COPY)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let copy = Connection::open_with_flags(partial, flags).map_err(failed(COPY))?;
-    schema.check_version(&copy).map_err(failed(COPY))??;
+    let copy = Connection::open_with_flags(partial, flags).context(COPY)?;
+    schema.check_version(&copy).context(COPY)??;
     adapt(&copy)?;
     check(&copy)?;
-    copy.close().map_err(|(_, error)| failed(COPY)(error))?;
-    // VACUUM INTO does not promise to sync.
+    copy.close().map_err(|(_, error)| error).context(COPY)?;
+    // VACUUM INTO is not guaranteed to sync.
     File::open(partial).and_then(|file| file.sync_all()).map_err(unwritable)
 }
 
+/// Checks the integrity of a copy. A copy of a damaged database must not pass for a good backup.
 fn check(copy: &Connection) -> Result<(), StoreError> {
     let integrity: String =
-        copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed(COPY))?;
+        copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).context(COPY)?;
     let dangling = copy
         .prepare("PRAGMA foreign_key_check")
         .and_then(|mut check| check.exists([]))
-        .map_err(failed(COPY))?;
+        .context(COPY)?;
     let problem = match (integrity.as_str(), dangling) {
         ("ok", false) => return Ok(()),
-        ("ok", true) => "a row refers to one that is missing".to_owned(),
+        ("ok", true) => "a row refers to a missing row".to_owned(),
         (problem, _) => problem.to_owned(),
     };
     Err(StoreError::new(StoreErrorKind::Corrupt, "check the copy").with_source(problem))
 }
 
-/// Makes a new name in a directory durable.
+/// Syncs the directory of a file, so that a rename survives a power failure.
 fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
-        // Only Unix opens a directory, and only there a rename must be synced.
+        // Other systems neither open directories nor need a sync after a rename.
         Some(directory) if cfg!(unix) => File::open(directory)?.sync_all(),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The meaning of SQLite's errors.
+//! Conversion of SQLite's errors into store errors.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,30 +7,49 @@ use crm_chat_domain::{StoreError, StoreErrorKind};
 use rusqlite::ffi::SQLITE_READONLY_DIRECTORY;
 use rusqlite::{Error, ErrorCode};
 
-/// Returns a function that converts SQLite's error at `operation` into a store's.
-pub fn failed(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Error) -> StoreError {
-    |error| StoreError::new(kind(&error), operation).with_source(Cause(error))
+/// Converts SQLite's errors into store errors that name the operation that failed.
+pub trait ResultExt<T>: Sized {
+    /// Names the operation.
+    ///
+    /// # Errors
+    /// The original error, as a [`StoreError`] of its kind.
+    fn context(self, operation: impl Into<Cow<'static, str>>) -> Result<T, StoreError> {
+        self.with_context(|| operation)
+    }
+
+    /// Names the operation by a text that is built only if it failed.
+    ///
+    /// # Errors
+    /// As for [`context`](Self::context).
+    fn with_context<O: Into<Cow<'static, str>>>(
+        self,
+        operation: impl FnOnce() -> O,
+    ) -> Result<T, StoreError>;
+
+    /// Names the operation that a COMMIT completes.
+    ///
+    /// # Errors
+    /// As for [`context`](Self::context), but *outcome unknown* if the commit may have reached the
+    /// disk, and may be found there after a restart: if the disk failed, or if memory ran out.
+    fn commit_context(self, operation: impl Into<Cow<'static, str>>) -> Result<T, StoreError>;
 }
 
-/// Returns a function that converts the error of the COMMIT of `operation` into a store's.
-///
-/// If the disk failed, the commit may have reached it and be found there after a restart. So may
-/// one that ran out of memory: SQLite registers the frames of a commit in the shared index after it
-/// has synced them, and that may allocate. Whatever else fails, fails before the transaction's last
-/// frame is written.
-pub fn commit_failed(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Error) -> StoreError {
-    |error| {
-        let kind = match error.sqlite_error_code() {
-            Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory) => {
-                StoreErrorKind::OutcomeUnknown
-            }
-            _ => kind(&error),
-        };
-        StoreError::new(kind, operation).with_source(Cause(error))
+impl<T> ResultExt<T> for Result<T, Error> {
+    fn with_context<O: Into<Cow<'static, str>>>(
+        self,
+        operation: impl FnOnce() -> O,
+    ) -> Result<T, StoreError> {
+        self.map_err(|error| StoreError::new(kind(&error), operation()).with_source(Cause(error)))
+    }
+
+    fn commit_context(self, operation: impl Into<Cow<'static, str>>) -> Result<T, StoreError> {
+        self.map_err(|error| {
+            StoreError::new(commit_kind(&error), operation).with_source(Cause(error))
+        })
     }
 }
 
-/// Returns the error for stored data that breaks the store's own rules.
+/// Returns the error for a stored value that is not valid in its column, or for a missing row.
 pub fn corrupt(table: &str, key: impl fmt::Display, problem: impl Into<String>) -> StoreError {
     let operation = format!("read table `{table}`, key {key}");
     StoreError::new(StoreErrorKind::Corrupt, operation).with_source(problem.into())
@@ -42,7 +61,7 @@ pub fn is_busy(error: &Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// SQLite's error in one line, with what to do about it.
+/// A SQLite error, displayed in one line with advice where there is any.
 #[derive(Debug)]
 struct Cause(Error);
 
@@ -56,11 +75,11 @@ impl fmt::Display for Cause {
         let code = error.extended_code;
         match (error.code, code) {
             (_, SQLITE_READONLY_DIRECTORY) => {
-                f.write_str("its folder cannot be written, and the journal lies beside the file")
+                f.write_str("its directory is not writable, and the journal must be created in it")
             }
             (ErrorCode::CannotOpen, _) => write!(
                 f,
-                "SQLite cannot open it (code {code}): is its folder there, and can it be written?"
+                "SQLite cannot open it (code {code}): does its directory exist, and is it writable?"
             ),
             (ErrorCode::DiskFull, _) => {
                 write!(f, "the disk is full (code {code}): free some space and try again")
@@ -76,6 +95,18 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Returns the kind of the error of a COMMIT.
+fn commit_kind(error: &Error) -> StoreErrorKind {
+    match error.sqlite_error_code() {
+        // SQLite registers the frames of a commit in the shared index after it has synced them, and
+        // that may allocate. Any other failure occurs before the last frame of the transaction is
+        // written.
+        Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory) => StoreErrorKind::OutcomeUnknown,
+        _ => kind(error),
+    }
+}
+
+/// Returns the kind of the error of any operation but COMMIT.
 fn kind(error: &Error) -> StoreErrorKind {
     match error {
         Error::InvalidColumnType(..)
@@ -111,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_has_its_kind() {
+    fn each_error_code_maps_to_its_kind() {
         for (code, expected) in [
             (ffi::SQLITE_BUSY, StoreErrorKind::Unavailable),
             (ffi::SQLITE_LOCKED, StoreErrorKind::Unavailable),
@@ -134,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn outcome_of_a_commit_is_unknown_only_if_it_may_be_on_disk() {
-        let kind = |code| commit_failed("commit")(error(code)).kind();
+    fn commit_outcome_is_unknown_only_if_it_may_be_on_disk() {
+        let kind = |code| commit_kind(&error(code));
         assert_eq!(kind(ffi::SQLITE_IOERR_FSYNC), StoreErrorKind::OutcomeUnknown);
         assert_eq!(kind(ffi::SQLITE_NOMEM), StoreErrorKind::OutcomeUnknown);
         assert_eq!(kind(ffi::SQLITE_FULL), StoreErrorKind::Unavailable);
@@ -143,21 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn only_a_lock_held_elsewhere_is_busy() {
+    fn only_lock_of_another_connection_is_busy() {
         assert!(is_busy(&error(ffi::SQLITE_BUSY_SNAPSHOT)) && is_busy(&error(ffi::SQLITE_LOCKED)));
         assert!(!is_busy(&error(ffi::SQLITE_IOERR)) && !is_busy(&Error::QueryReturnedNoRows));
     }
 
     #[test]
-    fn cause_says_what_to_do() {
+    fn cause_gives_advice() {
         for (code, expected) in [
             (
                 SQLITE_READONLY_DIRECTORY,
-                "its folder cannot be written, and the journal lies beside the file",
+                "its directory is not writable, and the journal must be created in it",
             ),
             (
                 ffi::SQLITE_CANTOPEN,
-                "SQLite cannot open it (code 14): is its folder there, and can it be written?",
+                "SQLite cannot open it (code 14): does its directory exist, and is it writable?",
             ),
             (ffi::SQLITE_FULL, "the disk is full (code 13): free some space and try again"),
         ] {

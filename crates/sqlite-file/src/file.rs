@@ -1,4 +1,4 @@
-//! Opening a file.
+//! Opening files, and checking them while they are open.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -10,7 +10,7 @@ use crm_chat_domain::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backup::backup;
-use crate::error::{failed, is_busy};
+use crate::error::{ResultExt, is_busy};
 use crate::identity::FileIdentity;
 use crate::probe::{FileKind, probe};
 use crate::schema::Schema;
@@ -20,43 +20,42 @@ use crate::schema::Schema;
 /// Exhaustive, since its users are part of this workspace and must decide about each field.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
-    /// If true, a missing or empty file becomes one of the schema's kind.
+    /// If `true`, a missing or empty file becomes a database with the schema.
     pub create: bool,
-    /// The time to wait for other connections, and the busy timeout of the connection that is
-    /// returned.
+    /// The maximum wait for other connections, and the busy timeout of the returned connection.
     pub lock_timeout: Duration,
 }
 
-/// A file that was opened, and its identity at that moment.
+/// An open file, with the identity that it had when it was opened.
 #[derive(Debug)]
 pub struct DatabaseFile {
     schema: &'static Schema,
     path: PathBuf,
     wal: PathBuf,
-    /// The file, the journal and the journal's index, as they were when they were opened.
+    /// The identities of the file, of its journal and of the index of the journal.
     opened: Vec<(PathBuf, FileIdentity)>,
 }
 
 impl DatabaseFile {
-    /// Opens a file for writing and brings it to the schema's latest version.
+    /// Opens a file for writing and migrates it to the latest version of the schema.
     ///
     /// # Errors
-    /// - *unavailable*: the file is missing or empty and must not be created, it cannot be opened
-    ///   or written, its permissions are too wide, or another connection held it for too long;
-    /// - *unsupported*: it is a SQLite database of another kind or of a newer version, or it cannot
-    ///   have a WAL;
-    /// - *corrupt*: it is not a SQLite database, or damaged.
+    /// - *unavailable*: the file is missing or empty and must not be created, cannot be opened or
+    ///   written, has too wide permissions, or another connection held it for too long;
+    /// - *unsupported*: the file is a SQLite database with another schema or of a newer version, or
+    ///   its file system does not support a WAL;
+    /// - *corrupt*: the file is not a SQLite database, or is damaged.
     ///
-    /// A file that is refused is left as it is.
+    /// A refused file is not modified.
     pub fn open(
         path: &Path,
         schema: &'static Schema,
         options: OpenOptions,
     ) -> Result<(Self, Connection), StoreError> {
-        // Neither `:memory:` nor a name that SQLite takes for a URI.
+        // An absolute path is neither `:memory:` nor a URI, which SQLite would interpret.
         let path = std::path::absolute(path).map_err(unavailable)?;
         prepare(&path, schema, options)?;
-        // SQLite follows symbolic links and puts the journal beside the file that they lead to.
+        // SQLite follows symbolic links and creates the journal next to their target.
         let target = path.canonicalize().map_err(unavailable)?;
         let mut file = Self {
             schema,
@@ -70,9 +69,9 @@ impl DatabaseFile {
         set_busy_timeout(&connection, options.lock_timeout)?;
         schema.migrate(&connection)?;
         use_wal(&connection, options.lock_timeout)?;
-        // The first read after the switch opens the journal. From here on neither it nor its index
-        // goes away before the connection is closed.
-        schema.check_version(&connection).map_err(failed(OPEN))??;
+        // The first read after the switch opens the journal. From here on, SQLite keeps the journal
+        // and its index until the connection is closed.
+        schema.check_version(&connection).context(OPEN)??;
         file.remember(file.wal.clone())?;
         file.remember(with_suffix(&target, "-shm"))?;
         Ok((file, connection))
@@ -84,23 +83,23 @@ impl DatabaseFile {
         Ok(())
     }
 
-    /// Opens one more connection to the file that cannot write, with a busy timeout.
+    /// Opens a read-only connection to the file, with a busy timeout.
     ///
     /// # Errors
     /// *unavailable* if the file cannot be opened, or was replaced or deleted.
     pub fn open_reader(&self, busy_timeout: Duration) -> Result<Connection, StoreError> {
         let reader = self.connect()?;
         set_busy_timeout(&reader, busy_timeout)?;
-        reader.pragma_update(None, "query_only", true).map_err(failed(OPEN))?;
+        reader.pragma_update(None, "query_only", true).context(OPEN)?;
         Ok(reader)
     }
 
-    /// Checks that the paths of the file, of its journal and of the journal's index still lead to
-    /// what was opened. Takes about a microsecond each.
+    /// Checks that the paths of the file, of its journal and of the index of the journal still lead
+    /// to the files that were opened. Each check takes about a microsecond.
     ///
     /// # Errors
-    /// *unavailable* if they do not. What a connection reads or writes then is in a file that no
-    /// other process sees.
+    /// *unavailable* if a path leads elsewhere: connections then read and write a file that other
+    /// processes cannot see.
     pub fn verify(&self) -> Result<(), StoreError> {
         for (path, opened) in &self.opened {
             match FileIdentity::of(path) {
@@ -120,17 +119,17 @@ impl DatabaseFile {
         Ok(())
     }
 
-    /// Writes a consistent copy, as [`backup`] does.
+    /// Writes a consistent copy of the file, like [`backup`].
     ///
     /// # Errors
-    /// As for [`backup`]; *unavailable* too if the file was replaced or deleted.
+    /// As for [`backup`]; also *unavailable* if the file was replaced or deleted.
     pub fn backup(
         &self,
         path: &Path,
         adapt: impl FnOnce(&Connection) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        // A connection of its own holds up nothing else. It is not a reader, since SQLite treats a
-        // copy as a write.
+        // A separate connection, so that other work does not wait for the backup. It is not
+        // read-only, because SQLite treats VACUUM INTO as a write.
         let connection = self.connect()?;
         set_busy_timeout(&connection, Duration::from_secs(5))?;
         backup(&connection, self.schema, path, adapt)
@@ -142,18 +141,19 @@ impl DatabaseFile {
         self.wal.metadata().map_or(0, |metadata| metadata.len())
     }
 
+    /// Opens a connection, and checks that it leads to the file that was opened.
     fn connect(&self) -> Result<Connection, StoreError> {
         self.verify()?;
-        // The URI flag is for backups, which name their target by one. The path is absolute and is
-        // never taken for one.
+        // Backups pass their target as a URI, which needs the flag. The path opened here is
+        // absolute, so SQLite does not interpret it as a URI.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags).map_err(failed(OPEN))?;
-        // Once more, since the file may have been replaced just before it was opened.
+        let connection = Connection::open_with_flags(&self.path, flags).context(OPEN)?;
+        // Check again: the file may have been replaced just before it was opened.
         self.verify()?;
-        // Before the first statement, which would create the journal.
-        if connection.is_readonly("main").map_err(failed(OPEN))? {
+        // Check before the first statement, which would create the journal.
+        if connection.is_readonly("main").context(OPEN)? {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "write the file")
                 .with_source("it is read-only, and must be writable"));
         }
@@ -162,7 +162,7 @@ impl DatabaseFile {
     }
 
     fn check_permissions(&self) -> Result<(), StoreError> {
-        // Elsewhere, permissions are those of the directory.
+        // On other systems, a file has the permissions of its directory.
         #[cfg(unix)]
         if self.schema.permissions == crate::FilePermissions::OwnerOnly {
             use std::os::unix::fs::PermissionsExt;
@@ -170,8 +170,7 @@ impl DatabaseFile {
             let mode = metadata.permissions().mode() & 0o777;
             if mode & 0o066 != 0 {
                 return Err(unavailable(format!(
-                    "others than its owner can read or write it (mode {mode:04o}): run `chmod 600 \
-                     {}`",
+                    "the group or others can read or write it (mode {mode:04o}): run `chmod 600 {}`",
                     self.path.display()
                 )));
             }
@@ -180,11 +179,11 @@ impl DatabaseFile {
     }
 }
 
-/// Refuses a file that cannot be opened before SQLite changes it, and creates one that is missing.
+/// Refuses an unsuitable file before SQLite can modify it, and creates a missing one.
 fn prepare(path: &Path, schema: &Schema, options: OpenOptions) -> Result<(), StoreError> {
-    /// Closing a new file would drop the locks of another connection that this process has opened
-    /// to it since. No connection is opened before `prepare` is done, so it is enough to do it one
-    /// at a time.
+    /// Serialises the creation of files in this process. On POSIX systems, closing the descriptor
+    /// of a new file drops all locks of the process on that file, and another thread may have
+    /// opened it by then. No thread opens a connection before it has passed through here.
     static PREPARING: Mutex<()> = Mutex::new(());
 
     let _preparing = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -202,17 +201,17 @@ fn prepare(path: &Path, schema: &Schema, options: OpenOptions) -> Result<(), Sto
     }
 }
 
-/// Creates an empty file for its owner alone. SQLite gives the journal beside it the same
+/// Creates an empty file with access for its owner only. SQLite gives its journal the same
 /// permissions.
 fn create_private(path: &Path) -> io::Result<()> {
     match create_new_private(path) {
-        // Another process has created it since, and its file is as good.
+        // Another process has created the file in the meantime, which is just as good.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         result => result,
     }
 }
 
-/// Creates an empty file for its owner alone where there is none.
+/// Creates an empty file with access for its owner only. Fails if the path exists.
 pub(crate) fn create_new_private(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     #[cfg(unix)]
@@ -220,13 +219,13 @@ pub(crate) fn create_new_private(path: &Path) -> io::Result<()> {
     options.write(true).create_new(true).open(path).map(drop)
 }
 
-/// Configures a connection: it checks what it reads and syncs what it writes.
+/// Configures a connection to check what it reads and to sync what it writes.
 ///
 /// # Errors
 /// [`StoreError`] if SQLite refuses a setting.
 pub fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(32);
-    // The journal keeps the size it once grew to unless it is limited.
+    // Without a limit, the journal file keeps the largest size it ever had.
     connection
         .execute_batch(
             "PRAGMA foreign_keys = ON;
@@ -235,19 +234,19 @@ pub fn configure(connection: &Connection) -> Result<(), StoreError> {
              PRAGMA cell_size_check = ON;
              PRAGMA journal_size_limit = 67108864",
         )
-        .map_err(failed("configure the connection"))
+        .context("configure the connection")
 }
 
-/// Sets a busy timeout. SQLite counts it in milliseconds in an `int`: about 25 days at most.
+/// Sets a busy timeout. SQLite stores milliseconds in an `int`, so the longest is about 25 days.
 fn set_busy_timeout(connection: &Connection, timeout: Duration) -> Result<(), StoreError> {
     const LONGEST: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
-    connection.busy_timeout(timeout.min(LONGEST)).map_err(failed("set the busy timeout"))
+    connection.busy_timeout(timeout.min(LONGEST)).context("set the busy timeout")
 }
 
-/// Switches the journal to WAL, where readers and writers do not wait for each other.
+/// Switches the journal to WAL mode, in which readers and writers do not wait for each other.
 ///
-/// SQLite waits by itself for a reader, but not for a writer: it already reads the file when it
-/// asks for the write lock.
+/// The busy timeout covers a wait for a reader, but not for a writer, because SQLite is already
+/// reading the file when it requests the write lock. Hence the retries.
 fn use_wal(connection: &Connection, timeout: Duration) -> Result<(), StoreError> {
     const SWITCH: &str = "switch the journal to WAL";
     let start = Instant::now();
@@ -257,18 +256,18 @@ fn use_wal(connection: &Connection, timeout: Duration) -> Result<(), StoreError>
             Err(error) if is_busy(&error) && start.elapsed() < timeout => {
                 std::thread::sleep(Duration::from_millis(2));
             }
-            result => break result.map_err(failed(SWITCH))?,
+            result => break result.context(SWITCH)?,
         }
     };
     if mode == "wal" {
         return Ok(());
     }
-    // SQLite answers with the mode that it keeps if the file system has no shared memory.
+    // If the file system does not support shared memory, SQLite keeps the mode and returns it.
     let problem = format!("the journal mode stays `{mode}`: keep the file on a local disk");
     Err(StoreError::new(StoreErrorKind::Unsupported, SWITCH).with_source(problem))
 }
 
-/// Appends to a path's last component.
+/// Appends a suffix to the last component of a path.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
@@ -317,7 +316,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn moved_file_and_retargeted_link_are_noticed() {
+    fn moved_file_and_retargeted_link_are_detected() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         for name in ["one.db", "other.db"] {

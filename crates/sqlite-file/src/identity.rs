@@ -1,10 +1,10 @@
-//! Identities of files.
+//! The identity of a file.
 
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
-/// A file as distinct from its path: what a path names may be replaced.
+/// The identity of a file, which a path does not have: the file at a path can be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileIdentity {
     #[cfg(unix)]
@@ -14,9 +14,9 @@ pub(crate) struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// Returns the identity of the file that a path leads to, through symbolic links.
+    /// Returns the identity of the file at a path, following symbolic links.
     ///
-    /// By `stat`: to open and close a database would drop the locks that SQLite holds on it.
+    /// Uses `stat`, because opening and closing the file would drop SQLite's locks on it.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         path.metadata().map(|metadata| Self::from(&metadata))
     }
@@ -30,7 +30,7 @@ impl From<&Metadata> for FileIdentity {
     }
 }
 
-/// Elsewhere every file is the same: Windows does not let an open database be replaced or deleted.
+/// All files have the same identity: Windows does not allow replacing or deleting an open database.
 #[cfg(not(unix))]
 impl From<&Metadata> for FileIdentity {
     fn from(_: &Metadata) -> Self {

@@ -9,6 +9,6 @@ mod probe;
 mod schema;
 
 pub use backup::backup;
-pub use error::{commit_failed, corrupt, failed, is_busy};
+pub use error::{ResultExt, corrupt, is_busy};
 pub use file::{DatabaseFile, OpenOptions, configure};
 pub use schema::{FilePermissions, Schema};

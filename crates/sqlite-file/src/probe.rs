@@ -7,32 +7,32 @@ use std::path::Path;
 use crm_chat_domain::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::error::failed;
+use crate::error::ResultExt;
 use crate::file::unavailable;
 use crate::schema::Schema;
 
-/// A classification of what a path leads to.
+/// The kind of file at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
-    /// There is no file.
+    /// No file.
     Missing,
     /// An empty file.
     Empty,
-    /// A file of a version that can be opened.
+    /// A database with the schema, of this version or an older one.
     Usable,
-    /// A file of a newer version.
+    /// A database with the schema, of a newer version.
     Newer(u32),
-    /// A SQLite database of another kind.
+    /// A SQLite database with another schema.
     Foreign,
-    /// Anything but a SQLite database, or one whose header is damaged.
+    /// Not a SQLite database, or one whose header is damaged.
     NotADatabase,
 }
 
-/// Classifies a file without changing it or what lies beside it, by the header in the file itself.
+/// Classifies a file by its header, without modifying it or its journal.
 ///
-/// The application id is in that header from the first transaction on, since only then is the
-/// journal switched to WAL. A newer version may be in the journal alone; [`Schema::migrate`] reads
-/// it again, under the lock.
+/// The header contains the application id from the first transaction on, because the journal is
+/// switched to WAL only after that. A newer version may still be in the journal alone, so
+/// [`Schema::migrate`] reads the version again, under the lock.
 pub(crate) fn probe(path: &Path, schema: &Schema) -> Result<FileKind, StoreError> {
     match path.metadata() {
         Ok(metadata) if metadata.is_file() && metadata.len() == 0 => return Ok(FileKind::Empty),
@@ -52,26 +52,26 @@ pub(crate) fn probe(path: &Path, schema: &Schema) -> Result<FileKind, StoreError
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             Ok(FileKind::NotADatabase)
         }
-        Err(error) => Err(failed("read the file's header")(error)),
+        Err(error) => Err(error).context("read the file's header"),
     }
 }
 
-/// Reads the application id and the version; `None` if the file is shorter than any database.
+/// Reads the application id and the version, or `None` if the file is shorter than any database.
 ///
-/// Through SQLite: POSIX drops every lock that a process has on a file once the process closes any
-/// descriptor of it, and SQLite alone knows which descriptors must stay open
-/// (<https://www.sqlite.org/howtocorrupt.html>, 2.2). `immutable` keeps it from taking locks of its
-/// own, from creating files, and from rolling a journal back.
+/// SQLite itself must open the file: on POSIX systems, closing any descriptor of a file drops all
+/// locks of the process on it, and only SQLite knows which descriptors have to stay open
+/// (<https://www.sqlite.org/howtocorrupt.html>, 2.2). With `immutable`, SQLite takes no locks,
+/// creates no files and does not roll back a journal.
 fn header(path: &Path) -> rusqlite::Result<Option<(u32, u32)>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let probe = Connection::open_with_flags(uri(path, "?mode=ro&immutable=1"), flags)?;
-    // While pages are copied from the journal into the file, or after a crash meanwhile, the header
-    // may count pages that the file does not have yet. Without this, SQLite calls such a file
-    // corrupt before it looks at the journal.
+    // During a checkpoint, or after a crash in one, the header may count pages that the file does
+    // not have yet. Without this setting, SQLite reports such a file as corrupt before it reads the
+    // journal.
     probe.pragma_update(None, "writable_schema", true)?;
-    // The smallest page that there is: a file shorter than a page counts as empty.
+    // Use the smallest page size, because a file shorter than one page counts as empty.
     probe.pragma_update(None, "page_size", 512)?;
     let number = |name| probe.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (id, version) = (number("application_id")?, number("user_version")?);
@@ -79,7 +79,7 @@ fn header(path: &Path) -> rusqlite::Result<Option<(u32, u32)>> {
     Ok((number("page_count")? > 0).then_some(header))
 }
 
-/// Returns the URI of an absolute path, with parameters.
+/// Returns the URI of an absolute path, followed by `parameters`.
 pub(crate) fn uri(path: &Path, parameters: &str) -> String {
     let mut uri = "file://".to_owned();
     let bytes = path.as_os_str().as_encoded_bytes();
@@ -90,7 +90,7 @@ pub(crate) fn uri(path: &Path, parameters: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
             uri.push(char::from(byte));
         } else {
-            // A string takes all that is written to it.
+            // Writing to a string cannot fail.
             let _ = write!(uri, "%{byte:02X}");
         }
     }
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// As a checkpoint leaves it that is killed after the first of several pages.
+    /// A checkpoint that is killed after the first of several pages leaves such a header.
     #[test]
     fn header_that_counts_pages_not_yet_written_is_usable() {
         let directory = tempfile::tempdir().unwrap();

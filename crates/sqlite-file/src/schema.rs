@@ -1,58 +1,58 @@
-//! Kinds of files, their versions and migrations.
+//! Schemas, their versions and migrations.
 //!
-//! Written here and not taken from a crate, since the version must be read under the same lock
-//! under which the migration runs: two processes may open a new file at once, and a file of another
-//! program must not be touched.
+//! Written here instead of taken from a crate, because the version must be read under the lock
+//! under which the migration runs: two processes may open a new file at the same time, and a file
+//! of another program must not be modified.
 
 use std::cmp::Ordering;
 
 use crm_chat_domain::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::error::failed;
+use crate::error::ResultExt;
 
-/// A kind of SQLite file.
+/// The schema of a kind of SQLite file.
 ///
 /// Exhaustive, since its two users are part of this workspace and must decide about each field.
 #[derive(Debug)]
 pub struct Schema {
-    /// The number in the header of every file of this kind.
+    /// The number that identifies the schema in the header of a file.
     pub application_id: u32,
-    /// The migrations: the n-th brings a file from version n to n + 1. Never edited after release.
+    /// The migrations, from version n to n + 1 each, counted from 0. Never edited after release.
     pub migrations: &'static [&'static str],
-    /// Completes a file that was just created, within the transaction of the first migration.
+    /// Completes a new file within the transaction of the first migration.
     pub initialize: fn(&Connection) -> Result<(), StoreError>,
-    /// The name of the contents in messages: `store`.
+    /// The name of the contents in error messages, such as `store`.
     pub contents: &'static str,
-    /// The message for a database of another kind.
+    /// The error message for a database with another schema.
     pub foreign: &'static str,
-    /// The permissions that a file must have.
+    /// The permissions required to open a file.
     pub permissions: FilePermissions,
 }
 
-/// The permissions that a file must have to be opened.
+/// The permissions required to open a file.
 ///
 /// Exhaustive, since a file is either secret or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilePermissions {
-    /// Any. A new file is created for its owner alone, and its permissions may be widened later.
+    /// Any permissions. A new file is accessible to its owner only, but an operator may widen that.
     Any,
-    /// Neither the group nor others can read or write it.
+    /// No read or write permission for the group or others.
     OwnerOnly,
 }
 
 impl Schema {
-    /// Returns the version that the last migration brings a file to.
+    /// Returns the latest version, the one after the last migration.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "there are few migrations")]
     pub const fn latest(&self) -> u32 {
         self.migrations.len() as u32
     }
 
-    /// Brings a database to the latest version. An empty one becomes a file of this kind.
+    /// Migrates a database to the latest version. Initialises an empty one.
     ///
     /// # Errors
-    /// *Unsupported* if the database is of another kind or a newer version. It is untouched then.
+    /// *unsupported* if the database has another schema or a newer version. It is not modified.
     pub fn migrate(&self, connection: &Connection) -> Result<(), StoreError> {
         while self.version(connection)? != self.latest() {
             self.step(connection)?;
@@ -60,12 +60,12 @@ impl Schema {
         Ok(())
     }
 
-    /// Checks that a database is still of the version that this program knows. Call it within a
-    /// transaction: another process may migrate a file that is open here.
+    /// Checks that a database still has the latest version. Call it within each transaction,
+    /// because another process can migrate the file while it is open here.
     ///
     /// # Errors
-    /// *Unsupported* if it is not. The inner error is SQLite's if the version cannot be read, so
-    /// that a caller may wait for a lock.
+    /// The inner error is *unsupported* if the version differs. The outer error is SQLite's, if the
+    /// version cannot be read; a caller can check it with [`is_busy`](crate::is_busy) and retry.
     pub fn check_version(
         &self,
         connection: &Connection,
@@ -81,18 +81,18 @@ impl Schema {
         })
     }
 
-    /// Runs the next migration, if there is still one to run once the lock is held.
+    /// Runs the next migration, if there is still one once the lock is held.
     fn step(&self, connection: &Connection) -> Result<(), StoreError> {
-        let failed = || failed(format!("migrate the {}", self.contents));
-        // IMMEDIATE, so that of two who open a new file at once, one waits and then sees what the
-        // other did.
+        let operation = || format!("migrate the {}", self.contents);
+        // IMMEDIATE: if two processes open a new file at the same time, the second one waits, and
+        // then reads the version that the first one has written.
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
-            .map_err(failed())?;
+            .with_context(operation)?;
         let version = self.version(&transaction)?;
         if let Some(migration) =
             usize::try_from(version).ok().and_then(|next| self.migrations.get(next))
         {
-            transaction.execute_batch(migration).map_err(failed())?;
+            transaction.execute_batch(migration).with_context(operation)?;
             if version == 0 {
                 (self.initialize)(&transaction)?;
             }
@@ -101,12 +101,12 @@ impl Schema {
                 .execute_batch(&format!(
                     "PRAGMA application_id = {id}; PRAGMA user_version = {next}"
                 ))
-                .map_err(failed())?;
+                .with_context(operation)?;
         }
-        transaction.commit().map_err(failed())
+        transaction.commit().with_context(operation)
     }
 
-    /// Reads the version of a database; 0 for an empty one.
+    /// Reads the version of a database. An empty database has version 0.
     fn version(&self, connection: &Connection) -> Result<u32, StoreError> {
         let (id, version, tables): (i64, u32, i64) = connection
             .query_row(
@@ -116,7 +116,7 @@ impl Schema {
                 [],
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
-            .map_err(failed(format!("read the version of the {}", self.contents)))?;
+            .with_context(|| format!("read the version of the {}", self.contents))?;
         match (id == i64::from(self.application_id), version) {
             (true, version) if version > self.latest() => Err(self.newer(version)),
             (true, version) => Ok(version),
@@ -134,7 +134,7 @@ impl Schema {
         ))
     }
 
-    /// Returns the error for a database of another kind.
+    /// Returns the error for a database with another schema.
     pub(crate) fn foreign(&self) -> StoreError {
         unsupported(self.foreign.to_owned())
     }
@@ -157,7 +157,7 @@ pub(crate) mod tests {
         permissions: FilePermissions::Any,
     };
 
-    /// A database in memory with an application id, a version and, if wanted, a table.
+    /// Opens a database in memory with an application id, a version and optionally a table.
     fn database(id: u32, version: u32, table: &str) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         let header = format!("PRAGMA application_id = {id}; PRAGMA user_version = {version}");
@@ -167,7 +167,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn foreign_and_newer_databases_are_refused_under_the_lock_too() {
+    fn foreign_and_newer_databases_are_refused_under_the_lock() {
         let foreign = NOTES.foreign;
         let newer = "its schema has version 2, and this program knows up to 1: use a newer program";
         let (ours, latest) = (NOTES.application_id, NOTES.latest());

@@ -1,4 +1,4 @@
-//! A SQLite store under a bare `block_on`: no runtime anywhere.
+//! Removes a user from a SQLite store under a bare `block_on`, without an async runtime.
 //!
 //! `cargo run -p crm-chat-sqlite --example block_on`
 
@@ -10,23 +10,23 @@ use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("crm-chat.db");
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("crm-chat.db");
     let [actor, owner, member]: [UserId; 3] = [1.try_into()?, 7.try_into()?, 12.try_into()?];
 
     block_on(async {
         let store = Sqlite::open(&file).await?;
         store.load(world(actor, owner, member)?).await?;
 
-        // Any thread may poll the future; the store hops to a thread of its own only to wait for the disk.
+        // Any thread can poll the future. Only the wait for the disk runs on another thread.
         let removal = Removal::new("deal:288".parse()?, owner);
         let outcome = remove_user(&store, actor, &removal).await?;
         let Outcome::Removed(change) = outcome else {
-            return Err("nobody was removed".into());
+            return Err("no user was removed".into());
         };
         println!("user {} left chat {}", change.user, change.chat);
 
-        // Another handle on the same file, as another process would have it.
+        // A second handle on the file, as another process would open it.
         let other = Sqlite::options().create(false).open(&file).await?;
         for entry in other.log(0, 100).await? {
             println!("record {}: the owner is now {:?}", entry.sequence, entry.record.new_owner);
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// A deal with a chat of two, from which `actor` may remove.
+/// Returns a world with a deal whose chat has two members, whom `actor` may remove.
 fn world(actor: UserId, owner: UserId, member: UserId) -> Result<Snapshot, Box<dyn Error>> {
     let entity = "deal:288".parse()?;
     let chat = 8773.try_into()?;

@@ -1,15 +1,16 @@
--- The first schema. Never edited after release: what changes goes into a migration of its own.
+-- The first schema of a store. Never edited after release: a change is a new migration.
 
 CREATE TABLE settings (
-    only                INTEGER PRIMARY KEY CHECK (only = 1),
+    id                  INTEGER PRIMARY KEY CHECK (id = 1),
     messenger_installed INTEGER NOT NULL CHECK (messenger_installed IN (0, 1)),
-    -- Names one numbering of the log: new with every load, and in every backup.
-    epoch               TEXT    NOT NULL CHECK (length(epoch) = 32),
+    -- Identifies one numbering of the log. NULL in a backup that has not been opened yet: the first
+    -- open begins an epoch, so that each restore of one backup has its own.
+    epoch               TEXT    CHECK (length(epoch) = 32),
     -- Records numbered up to here may have been deleted from the log.
     pruned_through      INTEGER NOT NULL DEFAULT 0 CHECK (pruned_through >= 0)
 ) STRICT;
 
-INSERT INTO settings (only, messenger_installed, epoch) VALUES (1, 1, lower(hex(randomblob(16))));
+INSERT INTO settings (id, messenger_installed, epoch) VALUES (1, 1, lower(hex(randomblob(16))));
 
 CREATE TABLE users (
     id     INTEGER PRIMARY KEY CHECK (id > 0),
@@ -17,14 +18,15 @@ CREATE TABLE users (
     kind   TEXT    NOT NULL CHECK (kind IN ('human', 'bot', 'external'))
 ) STRICT;
 
--- An owner is a member. Deferred, since a removal deletes the member before it hands over the chat.
+-- An owner must be a member. The check is deferred, because a removal deletes the member before it
+-- changes the owner.
 CREATE TABLE chats (
     id    INTEGER PRIMARY KEY CHECK (id > 0),
     owner INTEGER,
     FOREIGN KEY (id, owner) REFERENCES members (chat, user) DEFERRABLE INITIALLY DEFERRED
 ) STRICT;
 
--- Members need not be known users. `position` is the order in which they joined the chat.
+-- A member need not be in `users`. `position` is the order in which the members joined the chat.
 CREATE TABLE members (
     chat     INTEGER NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
     user     INTEGER NOT NULL CHECK (user > 0),
@@ -34,7 +36,8 @@ CREATE TABLE members (
 
 CREATE UNIQUE INDEX members_in_order ON members (chat, position);
 
--- `position` is the order in which all links were made: the highest of an entity is its last chat.
+-- `position` is the order in which all links were created. The last chat of an entity is the one
+-- with the highest position.
 CREATE TABLE links (
     position INTEGER PRIMARY KEY,
     kind     TEXT    NOT NULL CHECK (kind IN ('lead', 'deal', 'company', 'contact')),
@@ -61,8 +64,8 @@ CREATE TABLE removers (
 
 CREATE INDEX removers_of_chat ON removers (chat);
 
--- The log. A chat in it may be gone. AUTOINCREMENT, since the number of a deleted record is never
--- given to another.
+-- The removal log. Its chats may have been deleted. AUTOINCREMENT, because the number of a deleted
+-- record must never be assigned again.
 CREATE TABLE removals (
     sequence    INTEGER PRIMARY KEY AUTOINCREMENT CHECK (sequence > 0),
     chat        INTEGER NOT NULL CHECK (chat > 0),

@@ -1,116 +1,100 @@
-//! The single changes.
+//! Applying edits.
 
 use crm_chat_domain::snapshot::{EditError, EditRejection, Link};
 use crm_chat_domain::{ChatId, Edit, UserId};
-use crm_chat_sqlite_file::failed;
+use crm_chat_sqlite_file::ResultExt;
 use rusqlite::{Connection, Params, params};
 
-use crate::value::user_kind;
+use crate::columns::user_kind;
 
-/// Makes a single change.
+/// Applies an edit in the open transaction.
+///
+/// If it is rejected or fails, the transaction must be rolled back.
 pub(crate) fn apply(connection: &Connection, edit: &Edit) -> Result<(), EditError> {
-    make(&Store(connection), edit).map_err(|stop| match stop {
-        Stop::Rejected(rejection) => rejection.into(),
-        Stop::Failed(error) => failed("make a single change")(error).into(),
-    })
-}
-
-enum Stop {
-    Rejected(EditRejection),
-    Failed(rusqlite::Error),
-}
-
-impl From<EditRejection> for Stop {
-    fn from(rejection: EditRejection) -> Self {
-        Self::Rejected(rejection)
-    }
-}
-
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-fn make(store: &Store<'_>, edit: &Edit) -> Result<(), Stop> {
+    let writer = TableWriter(connection);
     match *edit {
-        Edit::AddUser(user) => store.write(
+        Edit::AddUser(user) => writer.write(
             "INSERT INTO users (id, active, kind) VALUES (?1, ?2, ?3)
              ON CONFLICT (id) DO UPDATE SET active = ?2, kind = ?3",
             params![user.id.get(), user.active, user_kind(user.kind)],
         ),
-        Edit::ActivateUser { user } => store.set_active(user, true),
-        Edit::DeactivateUser { user } => store.set_active(user, false),
+        Edit::ActivateUser { user } => writer.set_active(user, true),
+        Edit::DeactivateUser { user } => writer.set_active(user, false),
         Edit::AddChat { chat } => {
-            store.write("INSERT INTO chats (id) VALUES (?1) ON CONFLICT DO NOTHING", [chat.get()])
+            writer.write("INSERT INTO chats (id) VALUES (?1) ON CONFLICT DO NOTHING", [chat.get()])
         }
-        // Its members, links and removers go by ON DELETE CASCADE.
-        Edit::DeleteChat { chat } => store.write("DELETE FROM chats WHERE id = ?1", [chat.get()]),
-        Edit::Join { chat, user } => store.join(chat, user),
-        Edit::Leave { chat, user } => store.leave(chat, user),
-        Edit::SetOwner { chat, user } => store.set_owner(chat, user),
+        // ON DELETE CASCADE deletes its members, its links and the rights to remove from it.
+        Edit::DeleteChat { chat } => writer.write("DELETE FROM chats WHERE id = ?1", [chat.get()]),
+        Edit::Join { chat, user } => writer.join(chat, user),
+        Edit::Leave { chat, user } => writer.leave(chat, user),
+        Edit::SetOwner { chat, user } => writer.set_owner(chat, user),
         Edit::ClearOwner { chat } => {
-            store.known(chat)?;
-            store.write("UPDATE chats SET owner = NULL WHERE id = ?1", [chat.get()])
+            writer.require_chat(chat)?;
+            writer.write("UPDATE chats SET owner = NULL WHERE id = ?1", [chat.get()])
         }
-        Edit::Link(link) => store.link(link),
-        Edit::Unlink(link) => store.unlink(link),
-        Edit::GrantAccess(access) => store.write(
+        Edit::Link(link) => writer.link(link),
+        Edit::Unlink(link) => writer.unlink(link),
+        Edit::GrantAccess(access) => writer.write(
             "INSERT INTO access (user, kind, entity) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             params![access.user.get(), access.entity.kind.as_str(), access.entity.id.get()],
         ),
-        Edit::RevokeAccess(access) => store.write(
+        Edit::RevokeAccess(access) => writer.write(
             "DELETE FROM access WHERE user = ?1 AND kind = ?2 AND entity = ?3",
             params![access.user.get(), access.entity.kind.as_str(), access.entity.id.get()],
         ),
-        Edit::GrantRemoval(remover) => {
-            store.known(remover.chat)?;
-            store.write(
+        Edit::GrantRemoval(right) => {
+            writer.require_chat(right.chat)?;
+            writer.write(
                 "INSERT INTO removers (user, chat) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                [remover.user.get(), remover.chat.get()],
+                [right.user.get(), right.chat.get()],
             )
         }
-        Edit::RevokeRemoval(remover) => store.write(
+        Edit::RevokeRemoval(right) => writer.write(
             "DELETE FROM removers WHERE user = ?1 AND chat = ?2",
-            [remover.user.get(), remover.chat.get()],
+            [right.user.get(), right.chat.get()],
         ),
         Edit::SetMessenger { installed } => {
-            store.write("UPDATE settings SET messenger_installed = ?1", [installed])
+            writer.write("UPDATE settings SET messenger_installed = ?1", [installed])
         }
     }
 }
 
-struct Store<'a>(&'a Connection);
+const OPERATION: &str = "apply an edit";
 
-impl Store<'_> {
-    fn affected(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.0.prepare_cached(sql)?.execute(params)
+/// Runs the statements of edits.
+struct TableWriter<'a>(&'a Connection);
+
+impl TableWriter<'_> {
+    /// Runs a statement and returns the number of affected rows.
+    fn execute(&self, sql: &str, params: impl Params) -> Result<usize, EditError> {
+        let mut statement = self.0.prepare_cached(sql).context(OPERATION)?;
+        Ok(statement.execute(params).context(OPERATION)?)
     }
 
-    fn write(&self, sql: &str, params: impl Params) -> Result<(), Stop> {
-        self.affected(sql, params)?;
-        Ok(())
+    fn write(&self, sql: &str, params: impl Params) -> Result<(), EditError> {
+        self.execute(sql, params).map(drop)
     }
 
-    fn known(&self, chat: ChatId) -> Result<(), Stop> {
-        let mut known = self.0.prepare_cached("SELECT 1 FROM chats WHERE id = ?1")?;
-        if known.exists([chat.get()])? {
-            Ok(())
-        } else {
-            Err(EditRejection::UnknownChat(chat).into())
-        }
+    /// Rejects the edit if a chat does not exist.
+    fn require_chat(&self, chat: ChatId) -> Result<(), EditError> {
+        let exists = self
+            .0
+            .prepare_cached("SELECT 1 FROM chats WHERE id = ?1")
+            .and_then(|mut statement| statement.exists([chat.get()]))
+            .context(OPERATION)?;
+        if exists { Ok(()) } else { Err(EditRejection::UnknownChat(chat).into()) }
     }
 
-    fn set_active(&self, user: UserId, active: bool) -> Result<(), Stop> {
+    fn set_active(&self, user: UserId, active: bool) -> Result<(), EditError> {
         let sql = "UPDATE users SET active = ?2 WHERE id = ?1";
-        match self.affected(sql, params![user.get(), active])? {
+        match self.execute(sql, params![user.get(), active])? {
             0 => Err(EditRejection::UnknownUser(user).into()),
             _ => Ok(()),
         }
     }
 
-    fn join(&self, chat: ChatId, user: UserId) -> Result<(), Stop> {
-        self.known(chat)?;
+    fn join(&self, chat: ChatId, user: UserId) -> Result<(), EditError> {
+        self.require_chat(chat)?;
         self.write(
             "INSERT INTO members (chat, user, position)
              SELECT ?1, ?2, coalesce(max(position), 0) + 1 FROM members WHERE chat = ?1
@@ -119,25 +103,26 @@ impl Store<'_> {
         )
     }
 
-    fn leave(&self, chat: ChatId, user: UserId) -> Result<(), Stop> {
+    fn leave(&self, chat: ChatId, user: UserId) -> Result<(), EditError> {
         let ids = [chat.get(), user.get()];
+        // An owner must be a member.
         self.write("UPDATE chats SET owner = NULL WHERE id = ?1 AND owner = ?2", ids)?;
         self.write("DELETE FROM members WHERE chat = ?1 AND user = ?2", ids)
     }
 
-    fn set_owner(&self, chat: ChatId, user: UserId) -> Result<(), Stop> {
-        self.known(chat)?;
+    fn set_owner(&self, chat: ChatId, user: UserId) -> Result<(), EditError> {
+        self.require_chat(chat)?;
         let sql = "UPDATE chats SET owner = ?2
             WHERE id = ?1 AND EXISTS (SELECT 1 FROM members WHERE chat = ?1 AND user = ?2)";
-        match self.affected(sql, [chat.get(), user.get()])? {
+        match self.execute(sql, [chat.get(), user.get()])? {
             0 => Err(EditRejection::NotAMember { chat, user }.into()),
             _ => Ok(()),
         }
     }
 
-    /// Makes a link the newest.
-    fn link(&self, link: Link) -> Result<(), Stop> {
-        self.known(link.chat)?;
+    /// Inserts a link as the newest, even if it exists already.
+    fn link(&self, link: Link) -> Result<(), EditError> {
+        self.require_chat(link.chat)?;
         self.unlink(link)?;
         self.write(
             "INSERT INTO links (position, kind, entity, chat)
@@ -146,7 +131,7 @@ impl Store<'_> {
         )
     }
 
-    fn unlink(&self, link: Link) -> Result<(), Stop> {
+    fn unlink(&self, link: Link) -> Result<(), EditError> {
         self.write(
             "DELETE FROM links WHERE kind = ?1 AND entity = ?2 AND chat = ?3",
             params![link.entity.kind.as_str(), link.entity.id.get(), link.chat.get()],

@@ -1,22 +1,22 @@
-//! Reading a whole store.
+//! Reading a whole store, section by section.
 
 use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User};
 use crm_chat_domain::{ChatId, LogEntry, RemovalRecord, Snapshot, StoreError};
-use crm_chat_sqlite_file::failed;
+use crm_chat_sqlite_file::ResultExt;
 use rusqlite::{Connection, Row};
 
-use crate::session::Session;
-use crate::value::Place;
+use crate::columns::RowRef;
+use crate::owned_transaction::OwnedTransaction;
 use crate::{log, transaction};
 
-/// One state of a store, read section by section in constant memory, while others write.
+/// One state of a store, read section by section in constant memory while others write.
 ///
-/// The sections are those of a [`Snapshot`], each in the order of a [sorted](Snapshot::sort) one.
-/// Each method passes the items of one section to a function, which may end the reading by an error
-/// of its own.
+/// The sections are those of a [sorted](Snapshot::sort) [`Snapshot`], in the same order. Each
+/// method passes the items of one section to a function, which can stop the export by returning an
+/// error.
 ///
-/// The methods read the disk in place and block: call them on a thread that may. While the export
-/// exists, the store's journal grows by what others write.
+/// The methods read the disk on the calling thread, so call them on a thread that may block. While
+/// the export exists, the journal of the store grows with every write.
 ///
 /// ```
 /// use crm_chat_domain::StoreError;
@@ -36,26 +36,26 @@ use crate::{log, transaction};
 /// ```
 #[derive(Debug)]
 pub struct Export {
-    session: Session,
+    transaction: OwnedTransaction,
 }
 
 impl Export {
-    pub(crate) const fn new(session: Session) -> Self {
-        Self { session }
+    pub(crate) const fn new(transaction: OwnedTransaction) -> Self {
+        Self { transaction }
     }
 
-    /// Returns whether the messenger is installed.
+    /// Returns `true` if the messenger is installed.
     ///
     /// # Errors
     /// [`StoreError`] if the storage failed.
     pub fn messenger_installed(&self) -> Result<bool, StoreError> {
-        transaction::messenger_installed(&self.session)
+        transaction::messenger_installed(&self.transaction)
     }
 
-    /// Passes the users to `each`, by id.
+    /// Passes the users to `each`, ordered by id.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed or holds what is not a user, and what `each` returns.
+    /// [`StoreError`] if the storage failed or holds an invalid user, and any error of `each`.
     pub fn users<E: From<StoreError>>(
         &self,
         each: impl FnMut(User) -> Result<(), E>,
@@ -64,16 +64,16 @@ impl Export {
             |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, String>(2)?));
         let sql = "SELECT id, active, kind FROM users ORDER BY id";
         let user = |(id, active, kind): (i64, bool, String)| {
-            let place = Place { table: "users", key: id };
-            Ok(User { id: place.id("id", id)?, active, kind: place.user_kind(&kind)? })
+            let row = RowRef { table: "users", key: id };
+            Ok(User { id: row.id("id", id)?, active, kind: row.user_kind(&kind)? })
         };
-        visit(&self.session, sql, columns, user, each)
+        visit(&self.transaction, sql, columns, user, each)
     }
 
-    /// Passes the chats to `each`, by id. The members of one chat are in memory at once.
+    /// Passes the chats to `each`, ordered by id. All members of one chat are in memory at once.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed or holds what is not a chat, and what `each` returns.
+    /// [`StoreError`] if the storage failed or holds an invalid chat, and any error of `each`.
     pub fn chats<E: From<StoreError>>(
         &self,
         each: impl FnMut(Chat) -> Result<(), E>,
@@ -81,32 +81,31 @@ impl Export {
         let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?));
         let sql = "SELECT id, owner FROM chats ORDER BY id";
         let mut members = self
-            .session
+            .transaction
             .prepare("SELECT user FROM members WHERE chat = ?1 ORDER BY position")
-            .map_err(failed(READ))?;
+            .context(READ)?;
         let chat = |(id, owner): (i64, Option<i64>)| {
-            let place = Place { table: "chats", key: id };
-            let members =
-                members.query_map([id], |row| row.get::<_, i64>(0)).map_err(failed(READ))?;
+            let row = RowRef { table: "chats", key: id };
+            let members = members.query_map([id], |row| row.get::<_, i64>(0)).context(READ)?;
             Ok(Chat {
-                id: place.id("id", id)?,
-                owner: owner.map(|owner| place.id("owner", owner)).transpose()?,
+                id: row.id("id", id)?,
+                owner: owner.map(|owner| row.id("owner", owner)).transpose()?,
                 members: members
                     .map(|user| {
-                        let user = user.map_err(failed(READ))?;
-                        let place = Place { table: "members", key: format_args!("({id}, {user})") };
-                        place.id("user", user)
+                        let user = user.context(READ)?;
+                        let row = RowRef { table: "members", key: format_args!("({id}, {user})") };
+                        row.id("user", user)
                     })
                     .collect::<Result<_, _>>()?,
             })
         };
-        visit(&self.session, sql, columns, chat, each)
+        visit(&self.transaction, sql, columns, chat, each)
     }
 
     /// Passes the links to `each`, oldest first.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed or holds what is not a link, and what `each` returns.
+    /// [`StoreError`] if the storage failed or holds an invalid link, and any error of `each`.
     pub fn links<E: From<StoreError>>(
         &self,
         each: impl FnMut(Link) -> Result<(), E>,
@@ -121,21 +120,17 @@ impl Export {
         };
         let sql = "SELECT position, kind, entity, chat FROM links ORDER BY position";
         let link = |(position, kind, entity, chat): (i64, String, i64, i64)| {
-            let place = Place { table: "links", key: position };
-            Ok(Link {
-                entity: place.entity(&kind, entity)?,
-                chat: place.id::<ChatId>("chat", chat)?,
-            })
+            let row = RowRef { table: "links", key: position };
+            Ok(Link { entity: row.entity(&kind, entity)?, chat: row.id::<ChatId>("chat", chat)? })
         };
-        visit(&self.session, sql, columns, link, each)
+        visit(&self.transaction, sql, columns, link, each)
     }
 
-    /// Passes the access rights to `each`, by user, kind and entity. Those of one user are sorted
-    /// in memory.
+    /// Passes the access grants to `each`, ordered by user, kind and entity. SQLite sorts the
+    /// grants of one user in memory.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed or holds what is not an access right, and what `each`
-    /// returns.
+    /// [`StoreError`] if the storage failed or holds an invalid grant, and any error of `each`.
     pub fn access<E: From<StoreError>>(
         &self,
         each: impl FnMut(AccessGrant) -> Result<(), E>,
@@ -143,48 +138,47 @@ impl Export {
         let columns = |row: &Row<'_>| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
         };
-        // In the order of `EntityKind`, which is not that of the texts.
+        // The order of `EntityKind` is not the alphabetical order of the texts.
         let sql = "SELECT user, kind, entity FROM access ORDER BY user,
             CASE kind WHEN 'lead' THEN 0 WHEN 'deal' THEN 1 WHEN 'company' THEN 2 ELSE 3 END,
             entity";
         let access = |(user, kind, entity): (i64, String, i64)| {
-            let place = Place { table: "access", key: format_args!("({user}, {kind}, {entity})") };
-            Ok(AccessGrant { user: place.id("user", user)?, entity: place.entity(&kind, entity)? })
+            let row = RowRef { table: "access", key: format_args!("({user}, {kind}, {entity})") };
+            Ok(AccessGrant { user: row.id("user", user)?, entity: row.entity(&kind, entity)? })
         };
-        visit(&self.session, sql, columns, access, each)
+        visit(&self.transaction, sql, columns, access, each)
     }
 
-    /// Passes the rights to remove to `each`, by user and chat.
+    /// Passes the removal rights to `each`, ordered by user and chat.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed or holds what is not such a right, and what `each`
-    /// returns.
+    /// [`StoreError`] if the storage failed or holds an invalid right, and any error of `each`.
     pub fn removers<E: From<StoreError>>(
         &self,
         each: impl FnMut(RemovalRight) -> Result<(), E>,
     ) -> Result<(), E> {
         let columns = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
         let sql = "SELECT user, chat FROM removers ORDER BY user, chat";
-        let remover = |(user, chat): (i64, i64)| {
-            let place = Place { table: "removers", key: format_args!("({user}, {chat})") };
-            Ok(RemovalRight { user: place.id("user", user)?, chat: place.id("chat", chat)? })
+        let right = |(user, chat): (i64, i64)| {
+            let row = RowRef { table: "removers", key: format_args!("({user}, {chat})") };
+            Ok(RemovalRight { user: row.id("user", user)?, chat: row.id("chat", chat)? })
         };
-        visit(&self.session, sql, columns, remover, each)
+        visit(&self.transaction, sql, columns, right, each)
     }
 
     /// Passes the records of the removal log to `each`, oldest first.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed or holds what is not a record, and what `each` returns.
+    /// [`StoreError`] if the storage failed or holds an invalid record, and any error of `each`.
     pub fn removals<E: From<StoreError>>(
         &self,
         mut each: impl FnMut(RemovalRecord) -> Result<(), E>,
     ) -> Result<(), E> {
         let each = |entry: LogEntry| each(entry.record);
-        log::visit(&self.session, 0, usize::MAX, each)
+        log::visit(&self.transaction, 0, usize::MAX, each)
     }
 
-    /// Reads everything into memory.
+    /// Reads all sections into memory.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut snapshot =
             Snapshot { messenger_installed: self.messenger_installed()?, ..Snapshot::default() };
@@ -217,9 +211,9 @@ pub struct StoreCounts {
     pub members: u64,
     /// The links.
     pub links: u64,
-    /// The access rights.
+    /// The access grants.
     pub access: u64,
-    /// The rights to remove.
+    /// The removal rights.
     pub removers: u64,
     /// The records of the removal log that have not been pruned.
     pub removals: u64,
@@ -231,7 +225,7 @@ impl StoreCounts {
             connection
                 .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
                 .map(i64::unsigned_abs)
-                .map_err(failed("count what the store holds"))
+                .context("count the rows of the store")
         };
         Ok(Self {
             users: count("users")?,
@@ -244,14 +238,15 @@ impl StoreCounts {
         })
     }
 
-    /// Returns whether there is nothing at all.
+    /// Returns `true` if every section is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Reads the rows of a query: `columns` takes a row apart, `item` makes the item of it.
+/// Passes the rows of a query to `each`: `columns` reads the columns of a row, and `item` converts
+/// them.
 fn visit<C, T, E: From<StoreError>>(
     connection: &Connection,
     sql: &str,
@@ -259,10 +254,10 @@ fn visit<C, T, E: From<StoreError>>(
     mut item: impl FnMut(C) -> Result<T, StoreError>,
     mut each: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut statement = connection.prepare(sql).map_err(failed(READ))?;
-    let mut rows = statement.query([]).map_err(failed(READ))?;
-    while let Some(row) = rows.next().map_err(failed(READ))? {
-        let columns = columns(row).map_err(failed(READ))?;
+    let mut statement = connection.prepare(sql).context(READ)?;
+    let mut rows = statement.query([]).context(READ)?;
+    while let Some(row) = rows.next().context(READ)? {
+        let columns = columns(row).context(READ)?;
         each(item(columns)?)?;
     }
     Ok(())

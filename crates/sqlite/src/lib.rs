@@ -1,18 +1,18 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod columns;
 mod edit;
 mod export;
 #[cfg(test)]
-mod faults;
+mod failed_write_tests;
 mod log;
 mod open;
-mod readers;
+mod owned_transaction;
+mod reader_pool;
 mod schema;
-mod session;
 mod snapshot;
 mod transaction;
-mod value;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,152 +23,178 @@ use async_lock::Mutex;
 use blocking::unblock;
 use crm_chat_domain::snapshot::{EditError, LoadError};
 use crm_chat_domain::{Edit, LogEntry, Snapshot, Store, StoreError};
-use crm_chat_sqlite_file::{backup, failed};
+use crm_chat_sqlite_file::backup;
 use rusqlite::Connection;
 
 pub use export::{Export, StoreCounts};
 pub use log::LogPage;
-pub use open::Options;
-use readers::Readers;
+pub use open::SqliteOptions;
+use owned_transaction::{MAX_POLL_DELAY, OwnedTransaction, TransactionMode};
+use reader_pool::ReaderPool;
 use schema::SCHEMA;
-use session::{Purpose, Session};
 pub use transaction::SqliteTransaction;
 
-/// A store in a SQLite file, or in a private database in memory. A handle: its clones share its
-/// connections.
+/// A handle on a store in a SQLite file, or in a private database in memory.
 ///
-/// Several handles, in one process or in many, may be open on one file. Bound to no runtime: it
-/// works under tokio, smol or a bare `block_on`.
+/// Clones of a handle share its connections. Several handles, in one process or in many, can be
+/// open on one file at the same time. Handles work with any async runtime, and with a bare
+/// `block_on`.
 ///
-/// A transaction holds the file's write lock from `begin` to its end. Another one waits without
-/// blocking a thread; after [`Options::lock_timeout`] it fails as
-/// [`StoreErrorKind::Unavailable`](crm_chat_domain::StoreErrorKind::Unavailable). What only reads,
-/// `begin_read` among it, reads one state of the file, and neither waits for a writer nor holds one
-/// up. In memory there is one connection, and everything waits for it.
+/// A transaction holds the write lock of the file from `begin` to its end. Other transactions wait
+/// without blocking a thread, and fail as
+/// [`StoreErrorKind::Unavailable`](crm_chat_domain::StoreErrorKind::Unavailable) after
+/// [`SqliteOptions::lock_timeout`]. A method that only reads, such as `begin_read`, reads one state
+/// of the file; it neither waits for a writer nor delays one. A database in memory has one
+/// connection, which every method waits for.
 ///
-/// If the file is replaced or deleted while it is open, everything fails as *unavailable*; if a
-/// newer program migrates it, everything fails as *unsupported*.
+/// If the file is replaced or deleted while it is open, every method fails as *unavailable*. If a
+/// newer program migrates it, every method fails as *unsupported*.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
     /// The connection that writes.
     connection: Arc<Mutex<Connection>>,
-    /// The connections that read, and the file; `None` in memory.
-    readers: Option<Arc<Readers>>,
+    /// The file and the connections that read it; `None` for a database in memory.
+    readers: Option<Arc<ReaderPool>>,
     lock_timeout: Duration,
 }
 
 impl Sqlite {
-    /// Returns the options with which a store is opened, each at its default.
-    pub fn options() -> Options {
-        Options::default()
+    /// Returns the default options for opening a store.
+    pub fn options() -> SqliteOptions {
+        SqliteOptions::default()
     }
 
-    /// Opens the store in a file, with every [option](Self::options) at its default; creates it if
-    /// there is none.
+    /// Opens the store in a file with the default [options](Self::options), and creates it if it
+    /// does not exist.
     ///
     /// # Errors
-    /// See [`Options::open`].
+    /// See [`SqliteOptions::open`].
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::options().open(path).await
     }
 
-    /// Opens an empty private store in memory. Only this handle and its clones reach it.
+    /// Opens an empty store in memory. Only this handle and its clones can access it.
     ///
     /// # Errors
-    /// See [`Options::open_in_memory`].
+    /// See [`SqliteOptions::open_in_memory`].
     pub async fn open_in_memory() -> Result<Self, StoreError> {
         Self::options().open_in_memory().await
     }
 
-    /// Replaces everything by a snapshot in one transaction, and numbers its log from 1, in a new
-    /// [epoch](LogPage::epoch).
+    /// Replaces the contents of the store by a snapshot, in one transaction. Numbers its log from
+    /// 1, in a new [epoch](LogPage::epoch).
     ///
     /// # Errors
     /// [`LoadError::Invalid`] if the snapshot breaks a rule, [`LoadError::Store`] if the storage
-    /// failed. The store holds what it held before.
+    /// failed. The contents of the store are unchanged, except possibly after *outcome unknown*.
     pub async fn load(&self, snapshot: Snapshot) -> Result<(), LoadError> {
-        // Before the lock is taken: a large snapshot takes a while.
+        self.load_where(snapshot, |_| Ok(true)).await.map(drop)
+    }
+
+    /// Loads a snapshot as [`load`](Self::load) does, but only into an
+    /// [empty](StoreCounts::is_empty) store. Returns `false`, and changes nothing, if the store
+    /// holds anything.
+    ///
+    /// The check and the load are one transaction: of several callers at the same time, one loads.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub async fn load_if_empty(&self, snapshot: Snapshot) -> Result<bool, LoadError> {
+        let is_empty = |store: &Connection| Ok(StoreCounts::read(store)?.is_empty());
+        self.load_where(snapshot, is_empty).await
+    }
+
+    /// Loads a snapshot if a condition holds in the transaction that loads it.
+    async fn load_where(
+        &self,
+        snapshot: Snapshot,
+        condition: fn(&Connection) -> Result<bool, StoreError>,
+    ) -> Result<bool, LoadError> {
+        // Validate before taking the lock: a large snapshot takes a while.
         let snapshot = unblock(move || snapshot.validate().map(|()| snapshot)).await?;
-        let session = self.session(Purpose::Writing).await?;
+        let transaction = self.transaction(TransactionMode::Write).await?;
         unblock(move || {
-            snapshot::load(&session, &snapshot)?;
-            Ok(session.commit()?)
+            if !condition(&transaction)? {
+                return Ok(false);
+            }
+            snapshot::load(&transaction, &snapshot)?;
+            transaction.commit()?;
+            Ok(true)
         })
         .await
     }
 
-    /// Returns everything as a snapshot, [sorted](Snapshot::sort).
+    /// Returns the contents of the store as a [sorted](Snapshot::sort) snapshot.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed, of the kind *corrupt* if it holds what is not a
-    /// snapshot.
+    /// [`StoreError`] if the storage failed; *corrupt* if it holds an invalid value.
     pub async fn dump(&self) -> Result<Snapshot, StoreError> {
         let export = self.export().await?;
         unblock(move || export.snapshot()).await
     }
 
-    /// Takes a snapshot to be read section by section. It keeps one of a few connections until it
-    /// is dropped.
+    /// Begins an export: a snapshot that is read section by section. It occupies one of the four
+    /// connections for reads until it is dropped.
     ///
     /// # Errors
     /// [`StoreError`] if the storage failed.
     pub async fn export(&self) -> Result<Export, StoreError> {
-        self.session(Purpose::Reading).await.map(Export::new)
+        self.transaction(TransactionMode::Read).await.map(Export::new)
     }
 
-    /// Counts what the store holds.
+    /// Counts the rows of each section of the store.
     ///
     /// # Errors
     /// [`StoreError`] if the storage failed.
     pub async fn counts(&self) -> Result<StoreCounts, StoreError> {
-        let session = self.session(Purpose::Reading).await?;
-        unblock(move || StoreCounts::read(&session)).await
+        let transaction = self.transaction(TransactionMode::Read).await?;
+        unblock(move || StoreCounts::read(&transaction)).await
     }
 
-    /// Makes a single change in a transaction of its own.
+    /// Applies an edit in a transaction of its own.
     ///
     /// # Errors
-    /// [`EditError::Rejected`] if it names what is not there, [`EditError::Store`] if the storage
-    /// failed. Nothing was changed, but for *outcome unknown*.
+    /// [`EditError::Rejected`] if the edit refers to something that does not exist,
+    /// [`EditError::Store`] if the storage failed. Nothing has changed, except possibly after
+    /// *outcome unknown*.
     pub async fn edit(&self, edit: &Edit) -> Result<(), EditError> {
-        let session = self.session(Purpose::Writing).await?;
-        edit::apply(&session, edit)?;
-        Ok(unblock(move || session.commit()).await?)
+        let transaction = self.transaction(TransactionMode::Write).await?;
+        edit::apply(&transaction, edit)?;
+        Ok(unblock(move || transaction.commit()).await?)
     }
 
-    /// Returns up to `limit` records of the removal log that are numbered above `after`, lowest
-    /// first. 0 is below all.
+    /// Returns up to `limit` records of the removal log with numbers above `after`, lowest first.
+    /// The lowest number is 1.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed, of the kind *corrupt* if it holds what is not a
-    /// record.
+    /// [`StoreError`] if the storage failed; *corrupt* if it holds an invalid record.
     pub async fn log(&self, after: u64, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
-        let session = self.session(Purpose::Reading).await?;
-        unblock(move || log::read(&session, after, limit)).await
+        let transaction = self.transaction(TransactionMode::Read).await?;
+        unblock(move || log::read(&transaction, after, limit)).await
     }
 
-    /// Returns records as [`log`](Self::log) does, with the state of the log at that moment.
+    /// Returns the same records as [`log`](Self::log), with the state of the log at that moment.
     ///
     /// # Errors
     /// As for [`log`](Self::log).
     pub async fn log_page(&self, after: u64, limit: usize) -> Result<LogPage, StoreError> {
-        let session = self.session(Purpose::Reading).await?;
-        unblock(move || log::read_page(&session, after, limit)).await
+        let transaction = self.transaction(TransactionMode::Read).await?;
+        unblock(move || log::read_page(&transaction, after, limit)).await
     }
 
-    /// Deletes the records of the removal log that are numbered below `before`, and returns how
-    /// many there were. Their numbers are not given again. Others may write meanwhile, since the
-    /// records are deleted in several transactions.
+    /// Deletes the records of the removal log with numbers below `before`, and returns how many
+    /// were deleted. Their numbers are never assigned again. The records are deleted in several
+    /// transactions, so that other writers do not wait for all of them.
     ///
     /// # Errors
-    /// [`StoreError`] if the storage failed. Some of the records may be deleted then.
+    /// [`StoreError`] if the storage failed. Some of the records may have been deleted.
     pub async fn prune_log(&self, before: u64) -> Result<u64, StoreError> {
         let mut total = 0;
         loop {
-            let session = self.session(Purpose::Writing).await?;
+            let transaction = self.transaction(TransactionMode::Write).await?;
             let (deleted, more) = unblock(move || {
-                let pruned = log::prune(&session, before)?;
-                session.commit()?;
+                let pruned = log::prune(&transaction, before)?;
+                transaction.commit()?;
                 Ok::<_, StoreError>(pruned)
             })
             .await?;
@@ -176,41 +202,40 @@ impl Sqlite {
             if !more {
                 return Ok(total);
             }
-            // Other processes poll for the lock this often. Without a pause they would hardly ever
-            // find it free.
-            Timer::after(session::LONGEST_PAUSE).await;
+            // Other processes poll for the lock with this delay. Without a pause here, they would
+            // hardly ever find it free.
+            Timer::after(MAX_POLL_DELAY).await;
         }
     }
 
-    /// Writes a copy of the store to a new file, which only its owner can read on Unix. Others may
-    /// write meanwhile. The copy is of one state, checked and synced; it is a store in a file by
-    /// itself, with an [epoch](LogPage::epoch) of its own.
+    /// Writes a copy of the store to a new file, while others write. The copy is consistent,
+    /// checked and synced; on Unix, only its owner can read it. A store that is restored from it
+    /// begins a new [epoch](LogPage::epoch).
     ///
     /// # Errors
     /// *unavailable* if the file exists already or cannot be written, *corrupt* if the store is
-    /// damaged. There is no copy then.
+    /// damaged. No copy is left behind.
     pub async fn backup(&self, path: impl AsRef<Path>) -> Result<(), StoreError> {
         let path = path.as_ref().to_owned();
         let operation = format!("back up the store to `{}`", path.display());
-        let adapt = |copy: &Connection| log::begin_epoch(copy).map_err(failed("begin an epoch"));
-        let copied = if let Some(readers) = self.readers.clone() {
-            unblock(move || readers.file().backup(&path, adapt)).await
+        let copied = if let Some(pool) = self.readers.clone() {
+            unblock(move || pool.file().backup(&path, log::end_epoch)).await
         } else {
             let connection = self.connection.lock_arc().await;
-            unblock(move || backup(&connection, &SCHEMA, &path, adapt)).await
+            unblock(move || backup(&connection, &SCHEMA, &path, log::end_epoch)).await
         };
         copied.map_err(|error| error.with_operation(operation))
     }
 
-    /// Returns the size of the file's journal in bytes; 0 if there is none. It grows while a
-    /// transaction or an export keeps pages from being copied into the file.
+    /// Returns the size of the journal in bytes; 0 if there is none. It grows while a transaction
+    /// or an export prevents SQLite from copying its pages into the file.
     #[must_use]
     pub fn wal_bytes(&self) -> u64 {
-        self.readers.as_ref().map_or(0, |readers| readers.file().wal_bytes())
+        self.readers.as_ref().map_or(0, |pool| pool.file().wal_bytes())
     }
 
-    async fn session(&self, purpose: Purpose) -> Result<Session, StoreError> {
-        Session::begin(self, purpose).await
+    async fn transaction(&self, mode: TransactionMode) -> Result<OwnedTransaction, StoreError> {
+        OwnedTransaction::begin(self, mode).await
     }
 }
 
@@ -218,13 +243,13 @@ impl Store for Sqlite {
     type Tx = SqliteTransaction;
 
     async fn begin(&self) -> Result<SqliteTransaction, StoreError> {
-        let session = self.session(Purpose::Writing).await?;
-        // A commit in memory waits for no disk.
-        Ok(SqliteTransaction::writing(session, self.readers.is_some()))
+        let transaction = self.transaction(TransactionMode::Write).await?;
+        // A commit in memory does not wait for a disk.
+        Ok(SqliteTransaction::writing(transaction, self.readers.is_some()))
     }
 
     async fn begin_read(&self) -> Result<SqliteTransaction, StoreError> {
-        let session = self.session(Purpose::Reading).await?;
-        Ok(SqliteTransaction::reading(session))
+        let transaction = self.transaction(TransactionMode::Read).await?;
+        Ok(SqliteTransaction::reading(transaction))
     }
 }

@@ -1,35 +1,36 @@
 //! The removal log.
 
 use crm_chat_domain::{LogEntry, RemovalRecord, StoreError, UserId};
-use crm_chat_sqlite_file::{corrupt, failed};
+use crm_chat_sqlite_file::{ResultExt, corrupt};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::value::Place;
+use crate::columns::RowRef;
 
 /// A page of the removal log, and the state of the whole log at the moment of reading.
 ///
-/// A follower that keeps the epoch beside the number of the last record that it has seen can tell
-/// that its place in the log is lost: if the epoch is another one, or `pruned_through` is above its
-/// number.
+/// A follower stores the epoch together with the number of the last record that it has read. Its
+/// position is lost if the epoch differs, if `pruned_through` is above that number, or if `last` is
+/// below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogPage {
-    /// The name of this numbering, 32 hexadecimal digits. It is new whenever a snapshot is loaded,
-    /// and in every backup.
+    /// The identifier of this numbering, 32 hexadecimal digits. It changes whenever a snapshot is
+    /// loaded and whenever a backup is restored.
     pub epoch: String,
     /// The number up to which records may have been deleted by
     /// [`Sqlite::prune_log`](crate::Sqlite::prune_log); 0 if none were.
     pub pruned_through: u64,
-    /// The highest number that was ever given in this epoch; 0 if there is none.
+    /// The highest number ever assigned in this epoch; 0 if there is none.
     pub last: u64,
     /// The records.
     pub entries: Vec<LogEntry>,
 }
 
-const AFTER: &str = "SELECT sequence, chat, user, actor, kind, entity, new_owner, recorded_at
+const SELECT_AFTER: &str =
+    "SELECT sequence, chat, user, actor, kind, entity, new_owner, recorded_at
     FROM removals WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
 
-/// Writes the records, numbered from 1, into an empty log.
+/// Inserts records, numbered from 1, into an empty log.
 pub(crate) fn fill(connection: &Connection, records: &[RemovalRecord]) -> rusqlite::Result<()> {
     let mut insert = connection.prepare(
         "INSERT INTO removals (sequence, chat, user, actor, kind, entity, new_owner, recorded_at)
@@ -71,14 +72,14 @@ pub(crate) fn visit<E: From<StoreError>>(
     limit: usize,
     mut each: impl FnMut(LogEntry) -> Result<(), E>,
 ) -> Result<(), E> {
-    // Beyond SQLite's integers there is nothing to skip to, and no end.
+    // No record has a number beyond the range of SQLite's integers, and no log has as many records.
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare_cached(AFTER).map_err(failed(READ))?;
-    let mut rows = statement.query([after, limit]).map_err(failed(READ))?;
-    while let Some(row) = rows.next().map_err(failed(READ))? {
-        let columns = Columns::read(row).map_err(failed(READ))?;
-        each(columns.entry()?)?;
+    let mut statement = connection.prepare_cached(SELECT_AFTER).context(READ)?;
+    let mut rows = statement.query([after, limit]).context(READ)?;
+    while let Some(row) = rows.next().context(READ)? {
+        let row = LogRow::read(row).context(READ)?;
+        each(row.entry()?)?;
     }
     Ok(())
 }
@@ -98,7 +99,7 @@ pub(crate) fn read_page(
     })
 }
 
-/// The state of the log's numbers.
+/// The state of the log's numbering.
 struct Numbering {
     epoch: String,
     pruned_through: i64,
@@ -118,50 +119,71 @@ impl Numbering {
         connection
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_row([], numbering).optional())
-            .map_err(failed(READ))?
+            .context(READ)?
             .ok_or_else(|| corrupt("settings", 1, "the row is missing"))
     }
 }
 
-/// The most records that are deleted in one transaction, which every writer waits for.
-const CHUNK: i64 = 1000;
+/// The maximum number of records deleted in one transaction: every other writer waits for it.
+const PRUNE_BATCH: i64 = 1000;
 
-/// Deletes the lowest records numbered below `before`, a limited number of them. Returns how many,
-/// and whether records may be left.
+/// Deletes up to [`PRUNE_BATCH`] records numbered below `before`, lowest first. Returns their
+/// number, and `true` if there may be more.
 pub(crate) fn prune(connection: &Connection, before: u64) -> Result<(u64, bool), StoreError> {
-    let failed = || failed("prune the removal log");
+    const OPERATION: &str = "prune the removal log";
     let before = i64::try_from(before).unwrap_or(i64::MAX);
     let sql = "SELECT max(sequence) FROM
         (SELECT sequence FROM removals WHERE sequence < ?1 ORDER BY sequence LIMIT ?2)";
     let boundary: Option<i64> =
-        connection.query_row(sql, [before, CHUNK], |row| row.get(0)).map_err(failed())?;
+        connection.query_row(sql, [before, PRUNE_BATCH], |row| row.get(0)).context(OPERATION)?;
     let deleted = match boundary {
         Some(boundary) => connection
             .execute("DELETE FROM removals WHERE sequence <= ?1", [boundary])
-            .map_err(failed())?,
+            .context(OPERATION)?,
         None => 0,
     };
-    let more = i64::try_from(deleted).is_ok_and(|deleted| deleted >= CHUNK);
+    let more = i64::try_from(deleted).is_ok_and(|deleted| deleted >= PRUNE_BATCH);
     let through = match boundary {
         Some(boundary) if more => boundary,
-        // Numbers that were never given are not pruned: a record will have them.
+        // A number that was not assigned yet must not count as pruned: a record will get it.
         _ => Numbering::read(connection)?.last.min(before.saturating_sub(1)),
     };
     connection
         .execute("UPDATE settings SET pruned_through = ?1 WHERE pruned_through < ?1", [through])
-        .map_err(failed())?;
+        .context(OPERATION)?;
     Ok((deleted.try_into().unwrap_or(u64::MAX), more))
 }
 
-/// Begins a new epoch. The numbers stay.
-pub(crate) fn begin_epoch(connection: &Connection) -> rusqlite::Result<()> {
-    let sql = "UPDATE settings SET epoch = lower(hex(randomblob(16)))";
-    connection.execute(sql, []).map(drop)
+/// Removes the epoch from a copy of a store. The numbers stay.
+pub(crate) fn end_epoch(copy: &Connection) -> Result<(), StoreError> {
+    copy.execute("UPDATE settings SET epoch = NULL", [])
+        .map(drop)
+        .context("mark the copy as a backup")
+}
+
+/// Begins an epoch in a store that has none: a backup that was never opened.
+///
+/// The epoch is not chosen when the backup is made, because the same backup may be restored twice:
+/// after each restore, the same numbers are assigned to different records.
+pub(crate) fn ensure_epoch(connection: &Connection) -> Result<(), StoreError> {
+    const OPERATION: &str = "begin an epoch of the removal log";
+    // Read first: the UPDATE takes the write lock even if it changes nothing.
+    let missing = connection
+        .prepare("SELECT 1 FROM settings WHERE epoch IS NULL")
+        .and_then(|mut statement| statement.exists([]))
+        .context(OPERATION)?;
+    if missing {
+        // Of several processes that open the file at once, the first to get the lock decides.
+        let sql = "UPDATE settings SET epoch = lower(hex(randomblob(16))) WHERE epoch IS NULL";
+        connection.execute(sql, []).context(OPERATION)?;
+    }
+    Ok(())
 }
 
 const READ: &str = "read the removal log";
 
-struct Columns {
+/// A row of the table `removals`.
+struct LogRow {
     sequence: i64,
     chat: i64,
     user: i64,
@@ -172,7 +194,7 @@ struct Columns {
     recorded_at: Option<String>,
 }
 
-impl Columns {
+impl LogRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             sequence: row.get(0)?,
@@ -187,19 +209,17 @@ impl Columns {
     }
 
     fn entry(&self) -> Result<LogEntry, StoreError> {
-        let place = Place { table: "removals", key: self.sequence };
+        let row = RowRef { table: "removals", key: self.sequence };
         let recorded_at = self.recorded_at.as_deref();
         Ok(LogEntry {
             sequence: self.sequence.unsigned_abs(),
             record: RemovalRecord {
-                chat: place.id("chat", self.chat)?,
-                user: place.id("user", self.user)?,
-                actor: place.id("actor", self.actor)?,
-                entity: place.entity(&self.kind, self.entity)?,
-                new_owner: self.new_owner.map(|user| place.id("new_owner", user)).transpose()?,
-                recorded_at: recorded_at
-                    .map(|time| place.parse("recorded_at", time))
-                    .transpose()?,
+                chat: row.id("chat", self.chat)?,
+                user: row.id("user", self.user)?,
+                actor: row.id("actor", self.actor)?,
+                entity: row.entity(&self.kind, self.entity)?,
+                new_owner: self.new_owner.map(|user| row.id("new_owner", user)).transpose()?,
+                recorded_at: recorded_at.map(|time| row.parse("recorded_at", time)).transpose()?,
             },
         })
     }

@@ -1,8 +1,8 @@
-//! The store's schema.
+//! The schema of a store.
 
 use crm_chat_sqlite_file::{FilePermissions, Schema};
 
-/// A store's file. Its permissions may be widened: it holds no secrets.
+/// The schema of a store's file. A store holds no secrets, so its permissions may be widened.
 pub(crate) static SCHEMA: Schema = Schema {
     // `crmc` in ASCII.
     application_id: 0x6372_6d63,

@@ -1,19 +1,21 @@
-//! Loading a snapshot.
+//! Loading snapshots.
 
 use crm_chat_domain::snapshot::{AccessGrant, Chat, Link, RemovalRight, User};
 use crm_chat_domain::{Snapshot, StoreError, UserId};
-use crm_chat_sqlite_file::failed;
+use crm_chat_sqlite_file::ResultExt;
 use rusqlite::{Connection, params};
 
+use crate::columns::user_kind;
 use crate::log;
-use crate::value::user_kind;
 
-/// Replaces everything by a valid snapshot. The log is numbered from 1, in a new epoch.
+/// Replaces the contents of a store by a snapshot, which must be valid. Numbers its log from 1, in
+/// a new epoch.
 pub(crate) fn load(connection: &Connection, snapshot: &Snapshot) -> Result<(), StoreError> {
-    fill(connection, snapshot).map_err(failed("load a snapshot"))
+    fill(connection, snapshot).context("load a snapshot")
 }
 
-/// Deletes everything. The owners go first, so that no member is looked up in vain.
+/// Deletes everything. Owners are cleared first: otherwise, each deleted member would be looked up
+/// as the owner of its chat.
 const CLEAR: &str = "UPDATE chats SET owner = NULL;
     DELETE FROM removals;
     DELETE FROM sqlite_sequence WHERE name = 'removals';
@@ -27,7 +29,7 @@ const CLEAR: &str = "UPDATE chats SET owner = NULL;
 fn fill(connection: &Connection, snapshot: &Snapshot) -> rusqlite::Result<()> {
     connection.execute_batch(CLEAR)?;
     connection.execute(
-        "INSERT OR REPLACE INTO settings (only, messenger_installed, epoch, pruned_through)
+        "INSERT OR REPLACE INTO settings (id, messenger_installed, epoch, pruned_through)
          VALUES (1, ?1, lower(hex(randomblob(16))), 0)",
         [snapshot.messenger_installed],
     )?;

@@ -1,4 +1,4 @@
-//! The ports.
+//! The ports of the domain over a SQLite transaction.
 
 use std::time::SystemTime;
 
@@ -7,41 +7,41 @@ use crm_chat_domain::{
     Change, ChatId, ChatRepo, CrmRepo, Entity, OwnerChange, Permissions, Role, StoreError,
     StoreErrorKind, Timestamp, UnitOfWork, UserId, UserRepo,
 };
-use crm_chat_sqlite_file::{corrupt, failed};
+use crm_chat_sqlite_file::{ResultExt, corrupt};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::session::Session;
-use crate::value::Place;
+use crate::columns::RowRef;
+use crate::owned_transaction::OwnedTransaction;
 
-/// A transaction on a [`Sqlite`](crate::Sqlite) store. Begun by
-/// [`begin`](crm_chat_domain::Store::begin) it holds the file's write lock; begun by
-/// [`begin_read`](crm_chat_domain::Store::begin_read) it is a snapshot that takes no lock and
-/// cannot write.
+/// A transaction on a [`Sqlite`](crate::Sqlite) store.
 ///
-/// Its reads and its write take microseconds and run in place; a commit that must wait for the disk
-/// does so on another thread.
+/// A transaction of [`begin`](crm_chat_domain::Store::begin) holds the write lock of the file. One
+/// of [`begin_read`](crm_chat_domain::Store::begin_read) reads a snapshot, takes no lock and cannot
+/// write.
+///
+/// Reads and the write take microseconds and run on the calling thread. A commit that has to wait
+/// for the disk runs on another thread.
 #[derive(Debug)]
 pub struct SqliteTransaction {
-    session: Session,
+    inner: OwnedTransaction,
     state: WriteState,
 }
 
 /// The state of a transaction's writes.
 #[derive(Debug)]
 enum WriteState {
+    /// The transaction was begun for reading.
     ReadOnly,
     /// Nothing was written yet.
-    Clean {
-        durable: bool,
-    },
-    /// Something was written. A `durable` commit waits for a disk.
-    Written {
-        durable: bool,
-    },
-    /// A write failed and may have been made in part, so the transaction can only be rolled back.
+    Clean { durable: bool },
+    /// Something was written. A `durable` commit waits for the disk.
+    Written { durable: bool },
+    /// A write failed, possibly after a part of it was made. The transaction can only be rolled
+    /// back.
     Failed(StoreError),
 }
 
+/// The statements, collected here so that a test can check their query plans.
 mod sql {
     pub(super) const MESSENGER: &str = "SELECT messenger_installed FROM settings";
     pub(super) const ROLE: &str = "SELECT chats.owner IS members.user
@@ -66,48 +66,54 @@ mod sql {
 }
 
 impl SqliteTransaction {
-    /// Wraps a session for writing. `durable` says whether a commit waits for a disk.
-    pub(crate) const fn writing(session: Session, durable: bool) -> Self {
-        Self { session, state: WriteState::Clean { durable } }
+    /// Wraps a transaction that can write. If `durable` is `true`, its commit waits for the disk.
+    pub(crate) const fn writing(inner: OwnedTransaction, durable: bool) -> Self {
+        Self { inner, state: WriteState::Clean { durable } }
     }
 
-    /// Wraps a session for reading.
-    pub(crate) const fn reading(session: Session) -> Self {
-        Self { session, state: WriteState::ReadOnly }
+    /// Wraps a transaction that only reads.
+    pub(crate) const fn reading(inner: OwnedTransaction) -> Self {
+        Self { inner, state: WriteState::ReadOnly }
     }
 
-    /// Reads one row, if there is one.
-    fn one<T>(
+    /// Reads a row if there is one.
+    fn query_optional<T>(
         &self,
         sql: &str,
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Option<T>> {
-        self.session.prepare_cached(sql)?.query_row(params, read).optional()
+        self.inner.prepare_cached(sql)?.query_row(params, read).optional()
     }
 
-    /// Checks whether there is a row.
-    fn any(&self, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
-        self.session.prepare_cached(sql)?.exists(params)
+    /// Returns `true` if the query finds a row.
+    fn exists(&self, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
+        self.inner.prepare_cached(sql)?.exists(params)
     }
 
-    /// Writes, and returns how many rows were affected.
-    fn write(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.session.prepare_cached(sql)?.execute(params)
+    /// Runs a statement and returns the number of affected rows.
+    fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.inner.prepare_cached(sql)?.execute(params)
     }
 
-    fn make(&self, change: &Change) -> rusqlite::Result<bool> {
+    /// Applies a change. Returns `false`, and writes nothing, if the user is not a member.
+    fn apply(&self, change: &Change) -> rusqlite::Result<bool> {
         let (chat, user) = (change.chat.get(), change.user.get());
-        if self.write(sql::DELETE_MEMBER, [chat, user])? == 0 {
+        if self.execute(sql::DELETE_MEMBER, [chat, user])? == 0 {
             return Ok(false);
         }
+        // The owner is updated after the member is deleted, so a chat briefly has an owner who is
+        // not a member. The foreign key is deferred for that reason.
         let new_owner = change.new_owner().map(UserId::get);
         if change.owner != OwnerChange::Unchanged {
-            self.write(sql::SET_OWNER, params![chat, new_owner])?;
+            self.execute(sql::SET_OWNER, params![chat, new_owner])?;
         }
+        // A clock outside the range of timestamps must not prevent a removal: the record goes
+        // without.
+        #[expect(clippy::disallowed_methods, reason = "the backend stamps its records")]
         let now = Timestamp::try_from(SystemTime::now()).ok().map(|now| now.to_string());
         let Entity { kind, id } = change.entity;
-        self.write(
+        self.execute(
             sql::RECORD,
             params![chat, user, change.actor.get(), kind.as_str(), id.get(), new_owner, now],
         )?;
@@ -115,24 +121,26 @@ impl SqliteTransaction {
     }
 }
 
-/// Reads the settings' one row.
+/// Returns `true` if the messenger is installed.
 pub(crate) fn messenger_installed(connection: &Connection) -> Result<bool, StoreError> {
     connection
         .prepare_cached(sql::MESSENGER)
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
-        .map_err(failed("check whether the messenger is installed"))?
+        .context("check whether the messenger is installed")?
         .ok_or_else(|| corrupt("settings", 1, "the row is missing"))
 }
 
 impl UnitOfWork for SqliteTransaction {
     async fn commit(self) -> Result<(), StoreError> {
-        let session = self.session;
+        let inner = self.inner;
         match self.state {
-            WriteState::Written { durable: true } => unblock(move || session.commit()).await,
+            // Only this commit syncs the file. The others are too short to be worth a change of
+            // thread.
+            WriteState::Written { durable: true } => unblock(move || inner.commit()).await,
             WriteState::ReadOnly | WriteState::Clean { .. } | WriteState::Written { .. } => {
-                session.commit()
+                inner.commit()
             }
-            // Dropping the session rolls back.
+            // Dropping the transaction rolls back.
             WriteState::Failed(error) => {
                 Err(StoreError::new(error.kind(), "commit a transaction").with_source(error))
             }
@@ -140,20 +148,19 @@ impl UnitOfWork for SqliteTransaction {
     }
 
     async fn rollback(self) -> Result<(), StoreError> {
-        self.session.rollback()
+        self.inner.rollback()
     }
 }
 
 impl ChatRepo for SqliteTransaction {
     async fn messenger_installed(&mut self) -> Result<bool, StoreError> {
-        messenger_installed(&self.session)
+        messenger_installed(&self.inner)
     }
 
     async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {
-        let owns = self.one(sql::ROLE, [chat.get(), user.get()], |row| row.get(0));
-        let owns = owns.map_err(|error| {
-            failed(format!("check whether user {user} is in chat {chat}"))(error)
-        })?;
+        let owns = self
+            .query_optional(sql::ROLE, [chat.get(), user.get()], |row| row.get(0))
+            .with_context(|| format!("check whether user {user} is in chat {chat}"))?;
         Ok(owns.map(|owns| if owns { Role::Owner } else { Role::Member }))
     }
 
@@ -162,10 +169,10 @@ impl ChatRepo for SqliteTransaction {
         chat: ChatId,
         leaving: UserId,
     ) -> Result<Option<UserId>, StoreError> {
-        self.one(sql::SUCCESSOR, [chat.get(), leaving.get()], |row| row.get(0))
-            .map_err(|error| failed(format!("find the next owner of chat {chat}"))(error))?
+        self.query_optional(sql::SUCCESSOR, [chat.get(), leaving.get()], |row| row.get(0))
+            .with_context(|| format!("find the next owner of chat {chat}"))?
             .map(|user| {
-                Place { table: "members", key: format_args!("({chat}, {user})") }.id("user", user)
+                RowRef { table: "members", key: format_args!("({chat}, {user})") }.id("user", user)
             })
             .transpose()
     }
@@ -181,45 +188,43 @@ impl ChatRepo for SqliteTransaction {
             }
             WriteState::Failed(error) => return Err(error.clone()),
         };
-        let made = self.make(change).map_err(failed(operation));
-        self.state = match &made {
+        let applied = self.apply(change).context(operation);
+        self.state = match &applied {
             Ok(_) => WriteState::Written { durable },
             Err(error) => WriteState::Failed(error.clone()),
         };
-        made
+        applied
     }
 }
 
 impl CrmRepo for SqliteTransaction {
     async fn last_chat(&mut self, entity: Entity) -> Result<Option<ChatId>, StoreError> {
         let params = params![entity.kind.as_str(), entity.id.get()];
-        self.one(sql::LAST_CHAT, params, |row| row.get(0))
-            .map_err(|error| failed(format!("find the last chat of {entity}"))(error))?
-            .map(|chat| Place { table: "links", key: entity }.id("chat", chat))
+        self.query_optional(sql::LAST_CHAT, params, |row| row.get(0))
+            .with_context(|| format!("find the last chat of {entity}"))?
+            .map(|chat| RowRef { table: "links", key: entity }.id("chat", chat))
             .transpose()
     }
 
     async fn is_linked(&mut self, chat: ChatId, entity: Entity) -> Result<bool, StoreError> {
-        self.any(sql::LINK, params![entity.kind.as_str(), entity.id.get(), chat.get()]).map_err(
-            |error| failed(format!("check whether chat {chat} belongs to {entity}"))(error),
-        )
+        self.exists(sql::LINK, params![entity.kind.as_str(), entity.id.get(), chat.get()])
+            .with_context(|| format!("check whether chat {chat} belongs to {entity}"))
     }
 }
 
 impl UserRepo for SqliteTransaction {
     async fn is_active(&mut self, user: UserId) -> Result<bool, StoreError> {
-        let active = self.one(sql::ACTIVE, [user.get()], |row| row.get(0));
-        let active = active
-            .map_err(|error| failed(format!("check whether user {user} is active"))(error))?;
+        let active = self
+            .query_optional(sql::ACTIVE, [user.get()], |row| row.get(0))
+            .with_context(|| format!("check whether user {user} is active"))?;
         Ok(active.unwrap_or(false))
     }
 }
 
 impl Permissions for SqliteTransaction {
     async fn has_access(&mut self, actor: UserId, entity: Entity) -> Result<bool, StoreError> {
-        self.any(sql::ACCESS, params![actor.get(), entity.kind.as_str(), entity.id.get()]).map_err(
-            |error| failed(format!("check whether user {actor} has access to {entity}"))(error),
-        )
+        self.exists(sql::ACCESS, params![actor.get(), entity.kind.as_str(), entity.id.get()])
+            .with_context(|| format!("check whether user {actor} has access to {entity}"))
     }
 
     async fn may_remove(
@@ -228,8 +233,8 @@ impl Permissions for SqliteTransaction {
         chat: ChatId,
         _entity: Entity,
     ) -> Result<bool, StoreError> {
-        self.any(sql::REMOVER, [actor.get(), chat.get()]).map_err(|error| {
-            failed(format!("check whether user {actor} may remove users from chat {chat}"))(error)
+        self.exists(sql::REMOVER, [actor.get(), chat.get()]).with_context(|| {
+            format!("check whether user {actor} may remove users from chat {chat}")
         })
     }
 }
@@ -240,21 +245,21 @@ mod tests {
 
     use super::sql;
     use crate::Sqlite;
-    use crate::session::{Purpose, Session};
+    use crate::owned_transaction::{OwnedTransaction, TransactionMode};
 
-    /// SQLite's plan for a statement, one step a line.
+    /// Returns the query plan of a statement, one step per line.
     fn plan(sql: &str) -> String {
         block_on(async {
             let store = Sqlite::open_in_memory().await.unwrap();
-            let session = Session::begin(&store, Purpose::Reading).await.unwrap();
-            let mut statement = session.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let transaction = OwnedTransaction::begin(&store, TransactionMode::Read).await.unwrap();
+            let mut statement = transaction.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let steps = statement.raw_query().mapped(|row| row.get::<_, String>("detail"));
             steps.map(|step| step.unwrap() + "\n").collect()
         })
     }
 
     #[test]
-    fn no_rule_scans_a_table_or_sorts() {
+    fn no_statement_of_a_removal_scans_or_sorts() {
         for sql in [
             sql::ROLE,
             sql::SUCCESSOR,
@@ -273,8 +278,8 @@ mod tests {
     }
 
     #[test]
-    fn the_plan_of_a_scan_says_so() {
+    fn plan_of_a_scan_contains_scan() {
         assert!(plan("SELECT 1 FROM members WHERE user = 1").contains("SCAN"));
-        assert!(plan(sql::MESSENGER).contains("SCAN settings"), "the one table of one row");
+        assert!(plan(sql::MESSENGER).contains("SCAN settings"), "the one-row table is scanned");
     }
 }

@@ -9,13 +9,13 @@ use document_backend::DocumentStore;
 struct DocumentHarness;
 
 impl Harness for DocumentHarness {
-    type Place = DocumentStore;
+    type Fixture = DocumentStore;
     by_own_methods!(DocumentStore: dump, log);
-    async fn create(&self, world: &Snapshot) -> DocumentStore {
+    async fn set_up(&self, world: &Snapshot) -> DocumentStore {
         DocumentStore::new(world.clone())
     }
-    async fn connect(&self, place: &DocumentStore) -> DocumentStore {
-        place.clone()
+    async fn connect(&self, fixture: &DocumentStore) -> DocumentStore {
+        fixture.clone()
     }
     async fn edit(&self, store: &DocumentStore, edit: &Edit) -> Result<(), EditError> {
         Ok(store.update(|document| edited(document, edit))?)

@@ -1,4 +1,4 @@
-//! `apply`.
+//! `apply`: values, lines, chunks and failures.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin};
@@ -9,34 +9,34 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::place::{Place, Ran, WORLD};
+use crate::support::{Finished, TestDir, WORLD};
 
 const REMOVE_12: &str =
     r#"{"actor": 1, "CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": 288, "USER_ID": 12}"#;
 
-/// A request like [`REMOVE_12`], but that this key has this value.
+/// Returns a request like [`REMOVE_12`] in which one key has another value.
 fn with(key: &str, value: &str) -> String {
     let request = REMOVE_12.replace(", \"USER_ID\": 12", "");
     let user = if key == "USER_ID" { "" } else { ", \"USER_ID\": 12" };
-    // Of a key given twice the last counts.
+    // If a key occurs twice, the last one wins.
     request.replace('}', &format!("{user}, \"{key}\": {value}}}"))
 }
 
-/// What an answer says: the chat, or the code.
-fn told(answer: &Value) -> Value {
+/// Returns the chat of an answer, or its error code.
+fn result_or_code(answer: &Value) -> Value {
     answer.get("result").or(answer.get("error")).unwrap().clone()
 }
 
 #[track_caller]
-fn answers(ran: &Ran, expected: &[Value]) {
-    let told: Vec<Value> = ran.lines().iter().map(told).collect();
-    assert_eq!(told, expected, "{ran:?}");
+fn assert_answers(finished: &Finished, expected: &[Value]) {
+    let actual: Vec<Value> = finished.json_lines().iter().map(result_or_code).collect();
+    assert_eq!(actual, expected, "{finished:?}");
 }
 
 #[test]
-fn every_odd_value_has_its_answer() {
+fn values_of_every_kind_are_answered_by_the_rules() {
     let absent = [r#""""#, r#""0""#, "null", "0", "0.0", "-0", "0e5", "false", "[]", "{}"];
-    let no_id = [
+    let invalid_ids = [
         r#""00""#,
         r#"" ""#,
         r#""false""#,
@@ -62,44 +62,44 @@ fn every_odd_value_has_its_answer() {
         "[12]",
         r#"{"a": 1}"#,
     ];
-    let id_of_12 = [r#""12""#, r#""0012""#, r#"" \t\r\n12 ""#, "12"];
-    let check = |key: &str, values: &[&str], expected: &Value| {
-        let place = Place::holding(WORLD);
+    let spellings_of_12 = [r#""12""#, r#""0012""#, r#"" \t\r\n12 ""#, "12"];
+    let assert_answer = |key: &str, values: &[&str], expected: &Value| {
+        let dir = TestDir::with_store(WORLD);
         for value in values {
-            let ran = place.feed("apply", with(key, value)).succeeded();
-            assert_eq!(told(&ran.lines()[0]), *expected, "{key}: {value}");
+            let finished = dir.run_with_stdin("apply", with(key, value)).assert_success();
+            assert_eq!(result_or_code(&finished.json_lines()[0]), *expected, "{key}: {value}");
         }
     };
-    for none in [&absent[..], &no_id] {
-        check("USER_ID", none, &json!("CRM_CHAT_EMPTY_USER"));
-        check("actor", none, &json!("INVALID_REQUEST"));
+    for values in [&absent[..], &invalid_ids] {
+        assert_answer("USER_ID", values, &json!("CRM_CHAT_EMPTY_USER"));
+        assert_answer("actor", values, &json!("INVALID_REQUEST"));
     }
-    check("CRM_ENTITY", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
-    check("CRM_ENTITY", &no_id, &json!("ERROR_ARGUMENT"));
-    check("CRM_ENTITY_TYPE", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
-    check(
+    assert_answer("CRM_ENTITY", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
+    assert_answer("CRM_ENTITY", &invalid_ids, &json!("ERROR_ARGUMENT"));
+    assert_answer("CRM_ENTITY_TYPE", &absent, &json!("CRM_CHAT_EMPTY_CRM_DATA"));
+    assert_answer(
         "CRM_ENTITY_TYPE",
         &[r#""Lead ""#, r#""firm""#, "1", "true", "[1]"],
         &json!("ACCESS_DENIED"),
     );
-    check("CHAT_ID", &no_id, &json!("ERROR_ARGUMENT"));
-    check(
+    assert_answer("CHAT_ID", &invalid_ids, &json!("ERROR_ARGUMENT"));
+    assert_answer(
         "if_absent",
         &[r#""Accept""#, r#""no""#, "true", "1", "[1]", r#""""#],
         &json!("INVALID_REQUEST"),
     );
     for value in absent {
-        check("CHAT_ID", &[value], &json!(8773));
+        assert_answer("CHAT_ID", &[value], &json!(8773));
     }
-    for value in id_of_12 {
-        check("USER_ID", &[value], &json!(8773));
-        check("CHAT_ID", &[value], &json!("CHAT_NOT_IN_CRM"));
+    for value in spellings_of_12 {
+        assert_answer("USER_ID", &[value], &json!(8773));
+        assert_answer("CHAT_ID", &[value], &json!("CHAT_NOT_IN_CRM"));
     }
 }
 
 #[test]
-fn lines_are_answered_in_order_and_a_bad_one_does_not_stop_the_rest() {
-    let place = Place::holding(WORLD);
+fn lines_are_answered_in_order_and_an_invalid_one_does_not_stop_the_rest() {
+    let dir = TestDir::with_store(WORLD);
     let mut lines = Vec::new();
     for line in [
         b"  \t" as &[u8],
@@ -119,45 +119,48 @@ fn lines_are_answered_in_order_and_a_bad_one_does_not_stop_the_rest() {
     }
     // The last line ends without a newline.
     lines.extend_from_slice(with("USER_ID", "15").as_bytes());
-    place.write("requests", &lines);
+    dir.write("requests", &lines);
 
-    let ran = place.run("apply requests").succeeded();
-    assert_eq!(ran.err, "");
+    let finished = dir.run("apply requests").assert_success();
+    assert_eq!(finished.stderr, "");
     let invalid = json!("INVALID_REQUEST");
     let mut expected = vec![json!(8773)];
     expected.extend(std::iter::repeat_n(invalid, 5));
     expected.extend([json!(8773), json!("WRONG_REQUEST"), json!("ERROR_ARGUMENT"), json!(8773)]);
-    answers(&ran, &expected);
-    for (answer, number) in ran.lines()[1..6].iter().zip(4..) {
+    assert_answers(&finished, &expected);
+    for (answer, number) in finished.json_lines()[1..6].iter().zip(4..) {
         let description = answer["error_description"].as_str().unwrap();
         assert!(description.starts_with(&format!("line {number}: ")), "{description}");
     }
-    assert_eq!(ran.lines()[8]["argument"], "CHAT_ID");
-    assert_eq!(place.log().len(), 2);
+    assert_eq!(finished.json_lines()[8]["argument"], "CHAT_ID");
+    assert_eq!(dir.removal_log().len(), 2);
 }
 
 #[test]
-fn a_line_too_long_is_one_bad_line() {
-    let place = Place::holding(WORLD);
+fn line_that_is_too_long_is_one_invalid_line() {
+    let dir = TestDir::with_store(WORLD);
     let padded = |length: usize| {
         format!("{}{}", with("CHAT_ID", "8773"), " ".repeat(length - with("CHAT_ID", "8773").len()))
     };
     let (fits, too_long) = (padded(64 * 1024), padded(64 * 1024 + 1));
     let endless = format!("{{\"actor\": \"{}", "1".repeat(5_000_000));
     let lines = [&fits, &too_long, REMOVE_12, &endless, REMOVE_12, &too_long].join("\n");
-    let ran = place.feed("apply", lines).succeeded();
+    let finished = dir.run_with_stdin("apply", lines).assert_success();
     let (invalid, wrong) = (json!("INVALID_REQUEST"), json!("WRONG_REQUEST"));
-    answers(&ran, &[json!(8773), invalid.clone(), wrong.clone(), invalid.clone(), wrong, invalid]);
+    assert_answers(
+        &finished,
+        &[json!(8773), invalid.clone(), wrong.clone(), invalid.clone(), wrong, invalid],
+    );
     assert!(
-        ran.lines()[3]["error_description"]
+        finished.json_lines()[3]["error_description"]
             .as_str()
             .unwrap()
-            .starts_with("line 4: it is longer than")
+            .starts_with("line 4: longer than")
     );
 }
 
-/// A world in which user 1 may remove the users 2 to `members` + 1 from chat 1 of `deal:1`.
-pub(crate) fn crowd(members: u64) -> String {
+/// Returns a document in which user 1 may remove users 2 to `members` + 1 from chat 1 of `deal:1`.
+pub(crate) fn chat_with_members(members: u64) -> String {
     let users: Vec<u64> = (2..members + 2).collect();
     let known: Vec<Value> = users.iter().map(|id| json!({"id": id, "active": true})).collect();
     let deal = json!({"type": "deal", "id": 1});
@@ -171,8 +174,8 @@ pub(crate) fn crowd(members: u64) -> String {
     .to_string()
 }
 
-/// The request to remove a user from that chat.
-pub(crate) fn leave(user: u64) -> String {
+/// Returns a request to remove a user from the chat of [`chat_with_members`].
+pub(crate) fn request_to_remove(user: u64) -> String {
     format!(
         "{{\"actor\": 1, \"CRM_ENTITY_TYPE\": \"deal\", \"CRM_ENTITY\": 1, \"USER_ID\": {user}}}\n"
     )
@@ -180,13 +183,20 @@ pub(crate) fn leave(user: u64) -> String {
 
 #[test]
 fn many_lines_are_all_answered_in_order() {
-    let place = Place::holding(&crowd(3000));
-    // Each user twice, far enough apart to fall into different chunks; every second time, something odd in between.
+    let dir = TestDir::with_store(&chat_with_members(3000));
+    // Each user twice, far enough apart to be in different chunks, and an invalid line after every
+    // other request.
     let users = || (2..3002).chain(2..3002);
     let lines: String = users()
-        .map(|user| if user % 2 == 0 { format!("{}!\n", leave(user)) } else { leave(user) })
+        .map(|user| {
+            if user % 2 == 0 {
+                format!("{}!\n", request_to_remove(user))
+            } else {
+                request_to_remove(user)
+            }
+        })
         .collect();
-    let ran = place.feed("apply", lines).succeeded();
+    let finished = dir.run_with_stdin("apply", lines).assert_success();
     let mut expected = Vec::new();
     for (index, user) in users().enumerate() {
         expected.push(if index < 3000 { json!(1) } else { json!("WRONG_REQUEST") });
@@ -194,100 +204,102 @@ fn many_lines_are_all_answered_in_order() {
             expected.push(json!("INVALID_REQUEST"));
         }
     }
-    answers(&ran, &expected);
+    assert_answers(&finished, &expected);
     let removed: Vec<u64> =
-        place.log().iter().map(|record| record["user"].as_u64().unwrap()).collect();
+        dir.removal_log().iter().map(|record| record["user"].as_u64().unwrap()).collect();
     assert_eq!(removed, (2..3002).collect::<Vec<_>>());
 }
 
-/// A running `apply` that is fed and read line by line.
-pub(crate) struct Conversation {
+/// A running `apply`, to which lines are written one by one.
+pub(crate) struct ApplyProcess {
     pub(crate) child: Child,
-    pub(crate) ask: Option<ChildStdin>,
+    pub(crate) stdin: Option<ChildStdin>,
     answers: Receiver<String>,
 }
 
-impl Conversation {
-    pub(crate) fn with(place: &Place) -> Self {
-        let mut child = place.start("apply");
-        let (ask, answers) = (child.stdin.take(), child.stdout.take().unwrap());
+impl ApplyProcess {
+    pub(crate) fn start(dir: &TestDir) -> Self {
+        let mut child = dir.spawn("apply");
+        let (stdin, answers) = (child.stdin.take(), child.stdout.take().unwrap());
         let (sender, receiver) = channel();
         thread::spawn(move || {
             let lines = BufReader::new(answers).lines();
             lines.map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        Self { child, ask, answers: receiver }
+        Self { child, stdin, answers: receiver }
     }
 
-    /// Reads one answer, if there is one still to come. An answer that never comes is a failure and no endless test.
+    /// Returns the next answer, or `None` at the end. Panics if no answer arrives for a long time.
     pub(crate) fn answer(&mut self) -> Option<Value> {
         match self.answers.recv_timeout(Duration::from_mins(1)) {
-            Ok(line) => Some(told(&serde_json::from_str(&line).unwrap())),
+            Ok(line) => Some(result_or_code(&serde_json::from_str(&line).unwrap())),
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("no answer comes while the input is open"),
+            Err(RecvTimeoutError::Timeout) => panic!("no answer arrives while the input is open"),
         }
     }
 
-    fn say(&mut self, line: &str) -> Value {
-        self.ask.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+    fn exchange(&mut self, line: &str) -> Value {
+        self.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
         self.answer().unwrap()
     }
 }
 
 #[test]
-fn an_answer_comes_while_the_input_is_open_and_nobody_is_kept_waiting() {
-    let place = Place::holding(&crowd(10));
-    let mut apply = Conversation::with(&place);
-    assert_eq!(apply.say(&leave(2)), json!(1));
-    // The answer is given after its commit, and the store is free while `apply` waits for the next line.
-    assert_eq!(place.log().len(), 1);
-    place.feed("edit", r#"{"revoke_removal": {"user": 1, "chat": 1}}"#).succeeded();
-    assert_eq!(apply.say(&leave(3)), json!("CHAT_DELETE_USER_PERMISSION_DENIED"));
-    place.feed("edit", r#"{"grant_removal": {"user": 1, "chat": 1}}"#).succeeded();
-    assert_eq!(apply.say("half a line\n"), json!("INVALID_REQUEST"));
-    assert_eq!(apply.say(&leave(3)), json!(1));
-    apply.ask = None;
+fn answers_arrive_while_the_input_is_open_and_others_can_write_meanwhile() {
+    let dir = TestDir::with_store(&chat_with_members(10));
+    let mut apply = ApplyProcess::start(&dir);
+    assert_eq!(apply.exchange(&request_to_remove(2)), json!(1));
+    // The answer arrives after its commit, and the store is not locked while `apply` waits for the
+    // next line.
+    assert_eq!(dir.removal_log().len(), 1);
+    dir.run_with_stdin("edit", r#"{"revoke_removal": {"user": 1, "chat": 1}}"#).assert_success();
+    assert_eq!(apply.exchange(&request_to_remove(3)), json!("CHAT_DELETE_USER_PERMISSION_DENIED"));
+    dir.run_with_stdin("edit", r#"{"grant_removal": {"user": 1, "chat": 1}}"#).assert_success();
+    assert_eq!(apply.exchange("half a line\n"), json!("INVALID_REQUEST"));
+    assert_eq!(apply.exchange(&request_to_remove(3)), json!(1));
+    apply.stdin = None;
     assert!(apply.child.wait().unwrap().success());
 }
 
 #[test]
-fn a_store_that_fails_midway_ends_it_and_says_where() {
-    let place = Place::holding(&crowd(10));
-    let mut apply = Conversation::with(&place);
-    assert_eq!(apply.say(&leave(2)), json!(1));
-    let connection = Connection::open(place.path("crm-chat.db")).unwrap();
+fn store_failure_ends_apply_and_reports_the_last_answered_line() {
+    let dir = TestDir::with_store(&chat_with_members(10));
+    let mut apply = ApplyProcess::start(&dir);
+    assert_eq!(apply.exchange(&request_to_remove(2)), json!(1));
+    let connection = Connection::open(dir.path("crm-chat.db")).unwrap();
     connection.execute_batch("ALTER TABLE links RENAME TO lost").unwrap();
-    // What the line alone decides is answered all the same, up to the first that needs the store.
+    // Lines before the first one that needs the store are still answered.
     apply
-        .ask
+        .stdin
         .as_mut()
         .unwrap()
-        .write_all(format!("\n!\n{}{}", leave(0), leave(3)).as_bytes())
+        .write_all(format!("\n!\n{}{}", request_to_remove(0), request_to_remove(3)).as_bytes())
         .unwrap();
-    apply.ask = None;
+    apply.stdin = None;
     assert_eq!(apply.answer(), Some(json!("INVALID_REQUEST")));
     assert_eq!(apply.answer(), Some(json!("CRM_CHAT_EMPTY_USER")));
     assert_eq!(apply.answer(), None);
 
-    let ran = Ran::from(apply.child.wait_with_output().unwrap()).ended(3);
-    ran.said("no such table")
-        .said("hint: line 4 was the last answered; later lines were not applied");
+    let finished = Finished::from(apply.child.wait_with_output().unwrap()).assert_status(3);
+    finished
+        .assert_stderr_has("no such table")
+        .assert_stderr_has("hint: line 4 was the last one answered; later lines were not applied");
     connection.execute_batch("ALTER TABLE lost RENAME TO links").unwrap();
-    assert_eq!(place.log().len(), 1);
+    assert_eq!(dir.removal_log().len(), 1);
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_reason_to_complain() {
-    let place = Place::holding(&crowd(2000));
-    let requests: String = (2..2002).map(leave).collect();
-    place.write("requests", requests);
+fn closed_output_ends_the_program_without_a_message() {
+    let dir = TestDir::with_store(&chat_with_members(2000));
+    let requests: String = (2..2002).map(request_to_remove).collect();
+    dir.write("requests", requests);
     for (line, status) in [("apply requests", 2), ("log", 0), ("export", 0)] {
-        let mut program = place.program(line.split(' '));
+        let mut program = dir.command(line.split(' '));
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = program.stdout(writer).output().unwrap();
         let err = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), err.as_str()), (Some(status), ""), "{line}");
     }
-    assert!(!place.log().is_empty(), "the log had something to print");
+    assert!(!dir.removal_log().is_empty(), "the log had something to print");
 }

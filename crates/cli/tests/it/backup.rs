@@ -1,84 +1,82 @@
-//! `backup`.
+//! `backup`: copies of the store and of the credentials.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::place::{Place, WORLD};
-use crate::serving::{Connection, Serving, secret};
+use crate::server_process::{HttpConnection, ServerProcess, issue_webhook};
+use crate::support::{TestDir, WORLD};
 
 const CREDENTIALS: &str = "crm-chat-credentials.db";
 
 #[test]
-fn store_and_credentials_are_copied_while_they_are_served() {
-    let place = Place::holding(WORLD);
-    let secret = secret(&place, 1);
-    let serving = Serving::in_place(&place);
-    let mut connection = Connection::open(&serving.address).unwrap();
+fn store_and_credentials_can_be_copied_while_a_server_uses_them() {
+    let dir = TestDir::with_store(WORLD);
+    let secret = issue_webhook(&dir, 1);
+    let server = ServerProcess::start(&dir);
+    let mut connection = HttpConnection::open(&server.address).unwrap();
     let path = format!("/rest/1/{secret}/imopenlines.crm.chat.user.delete");
     let body = serde_json::json!({"CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": 288, "USER_ID": 7});
     assert_eq!(connection.post(&path, &body).unwrap().0, 200);
 
-    place
-        .run("backup store.bak --credentials-to credentials.bak")
-        .succeeded()
-        .answered("")
-        .said("copied sqlite:crm-chat.db to `store.bak`\n")
-        .said("copied `crm-chat-credentials.db` to `credentials.bak`\n");
+    dir.run("backup store.bak --credentials-to credentials.bak")
+        .assert_success()
+        .assert_stdout("")
+        .assert_stderr_has("copied sqlite:crm-chat.db to `store.bak`\n")
+        .assert_stderr_has("copied `crm-chat-credentials.db` to `credentials.bak`\n");
     for file in ["store.bak", "credentials.bak"] {
-        let mode = place.path(file).metadata().unwrap().permissions().mode();
+        let mode = dir.path(file).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
-    let copied = place.run("export --store sqlite:store.bak").succeeded();
-    assert_eq!(copied.out, place.export());
-    let listed = place.run("webhook list --credentials credentials.bak");
-    assert_eq!(listed.succeeded().out, place.run("webhook list").out);
-    let original = place.log()[0]["epoch"].clone();
-    let copy = place.run("log --store sqlite:store.bak").lines()[0]["epoch"].clone();
-    assert_ne!(original, copy, "a restored store begins an epoch");
-    assert_eq!(serving.stop().code(), Some(0));
+    let copied = dir.run("export --store sqlite:store.bak").assert_success();
+    assert_eq!(copied.stdout, dir.export());
+    let listed = dir.run("webhook list --credentials credentials.bak");
+    assert_eq!(listed.assert_success().stdout, dir.run("webhook list").stdout);
+    let original = dir.removal_log()[0]["epoch"].clone();
+    let copy = dir.run("log --store sqlite:store.bak").json_lines()[0]["epoch"].clone();
+    assert_ne!(original, copy, "a copy begins a new epoch");
+    assert_eq!(server.stop().code(), Some(0));
 }
 
 #[test]
-fn each_of_the_two_files_can_be_copied_alone() {
-    let place = Place::holding(WORLD);
-    place.run("backup a.bak").succeeded();
-    place
-        .run("backup --credentials-to b.bak")
-        .ended(3)
-        .said("`crm-chat webhook add` creates the file");
-    assert!(!place.path("b.bak").exists());
+fn store_and_credentials_can_be_copied_separately() {
+    let dir = TestDir::with_store(WORLD);
+    dir.run("backup a.bak").assert_success();
+    dir.run("backup --credentials-to b.bak")
+        .assert_status(3)
+        .assert_stderr_has("`crm-chat webhook add` creates the file");
+    assert!(!dir.path("b.bak").exists());
 
-    let place = Place::empty();
-    secret(&place, 1);
-    place.run("backup --credentials-to b.bak").succeeded();
-    place.run("backup a.bak").ended(3).said("no such file");
-    assert!(place.path("b.bak").exists() && !place.path("a.bak").exists());
-    place.run("backup").ended(2).said("Usage: crm-chat backup");
+    let dir = TestDir::empty();
+    issue_webhook(&dir, 1);
+    dir.run("backup --credentials-to b.bak").assert_success();
+    dir.run("backup a.bak").assert_status(3).assert_stderr_has("no such file");
+    assert!(dir.path("b.bak").exists() && !dir.path("a.bak").exists());
+    dir.run("backup").assert_status(2).assert_stderr_has("Usage: crm-chat backup");
 }
 
 #[test]
 fn backup_never_replaces_a_file() {
-    let place = Place::holding(WORLD);
-    secret(&place, 1);
-    place.write("notes.txt", "notes");
-    symlink("nowhere", place.path("link")).unwrap();
-    let before = place.files();
+    let dir = TestDir::with_store(WORLD);
+    issue_webhook(&dir, 1);
+    dir.write("notes.txt", "notes");
+    symlink("nowhere", dir.path("link")).unwrap();
+    let before = dir.files();
     for target in ["notes.txt", "crm-chat.db", CREDENTIALS, ".", "link"] {
         for line in [
             format!("backup {target}"),
             format!("backup --credentials-to {target}"),
             format!("backup new.bak --credentials-to {target}"),
         ] {
-            let ran = place.run(&line).ended(2);
-            ran.said(&format!("error: `{target}` exists already\nhint: "));
+            let finished = dir.run(&line).assert_status(2);
+            finished.assert_stderr_has(&format!("error: `{target}` already exists\nhint: "));
         }
     }
-    assert_eq!(place.files(), before);
-    assert_eq!(fs::read_to_string(place.path("notes.txt")).unwrap(), "notes");
+    assert_eq!(dir.files(), before);
+    assert_eq!(fs::read_to_string(dir.path("notes.txt")).unwrap(), "notes");
 }
 
 #[test]
 fn backup_that_cannot_be_written_is_reported() {
-    let place = Place::holding(WORLD);
-    place.run("backup none/a.bak").ended(3).said("none/a.bak");
+    let dir = TestDir::with_store(WORLD);
+    dir.run("backup none/a.bak").assert_status(3).assert_stderr_has("none/a.bak");
 }

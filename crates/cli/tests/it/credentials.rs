@@ -1,4 +1,4 @@
-//! Webhooks and tokens.
+//! `webhook` and `token`: adding, listing and revoking credentials.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use crm_chat_domain::UserId;
 use futures_lite::future::block_on;
 use serde_json::Value;
 
-use crate::place::{Place, Ran, WORLD};
+use crate::support::{Finished, TestDir, WORLD};
 
 const FILE: &str = "crm-chat-credentials.db";
 
-/// The secret that was printed: one line and nothing else.
+/// Returns the secret that was printed, and asserts that nothing else was.
 #[track_caller]
-fn secret(ran: Ran) -> String {
-    let ran = ran.succeeded();
-    let secret = ran.out.strip_suffix('\n').unwrap();
+fn printed_secret(finished: Finished) -> String {
+    let finished = finished.assert_success();
+    let secret = finished.stdout.strip_suffix('\n').unwrap();
     assert!(secret.len() >= 32 && secret.chars().all(|char| char.is_ascii_alphanumeric()));
-    assert!(!ran.err.contains(secret), "{ran:?}");
+    assert!(!finished.stderr.contains(secret), "{finished:?}");
     secret.to_owned()
 }
 
@@ -39,66 +39,69 @@ fn scopes(grant: &Grant) -> Vec<&str> {
 }
 
 #[test]
-fn a_webhook_that_is_added_works_until_it_is_revoked() {
-    let place = Place::empty();
-    let file = place.path(FILE);
-    let first = place.run("webhook add --user 7").said("webhook:1 works at /rest/7/SECRET/");
-    let first = secret(first);
-    let second = secret(place.run("webhook add --user 7 --scope crm,imopenlines --scope im"));
+fn added_webhook_is_valid_until_it_is_revoked() {
+    let dir = TestDir::empty();
+    let file = dir.path(FILE);
+    let first =
+        dir.run("webhook add --user 7").assert_stderr_has("webhook:1 is valid for /rest/7/SECRET/");
+    let first = printed_secret(first);
+    let second = printed_secret(dir.run("webhook add --user 7 --scope crm,imopenlines --scope im"));
     let grant = webhook(&file, 7, &first).unwrap();
     assert_eq!((grant.user.get(), scopes(&grant)), (7, vec!["imopenlines"]));
     let grant = webhook(&file, 7, &second).unwrap();
     assert_eq!(scopes(&grant), ["crm", "im", "imopenlines"]);
     assert!(webhook(&file, 8, &first).is_err());
 
-    place.run("webhook revoke 1").succeeded().answered("");
+    dir.run("webhook revoke 1").assert_success().assert_stdout("");
     assert!(matches!(webhook(&file, 7, &first), Err(CredentialsError::Invalid)));
     webhook(&file, 7, &second).unwrap();
-    place.run("webhook revoke webhook:2").succeeded();
+    dir.run("webhook revoke webhook:2").assert_success();
     assert!(matches!(webhook(&file, 7, &second), Err(CredentialsError::Invalid)));
-    place.run("webhook list").succeeded().answered("");
+    dir.run("webhook list").assert_success().assert_stdout("");
 }
 
 #[test]
-fn a_token_that_is_added_works_until_it_is_revoked() {
-    let place = Place::empty();
-    let file = place.path(FILE);
-    let added =
-        place.run("token add --user 7 --expires-in 60").said("token:1 works for 60 seconds");
-    let added = secret(added);
-    let by_default = secret(place.run("token add --user 8").said("for 3600 seconds"));
+fn added_token_is_valid_until_it_is_revoked() {
+    let dir = TestDir::empty();
+    let file = dir.path(FILE);
+    let added = dir
+        .run("token add --user 7 --expires-in 60")
+        .assert_stderr_has("token:1 is valid for 60 seconds");
+    let added = printed_secret(added);
+    let by_default =
+        printed_secret(dir.run("token add --user 8").assert_stderr_has("for 3600 seconds"));
     assert_eq!(token(&file, &added).unwrap().user.get(), 7);
-    place.run("token revoke 1").succeeded().answered("");
+    dir.run("token revoke 1").assert_success().assert_stdout("");
     assert!(matches!(token(&file, &added), Err(CredentialsError::Invalid)));
     assert_eq!(token(&file, &by_default).unwrap().user.get(), 8);
 }
 
 #[test]
-fn a_list_shows_all_but_the_secrets() {
-    let place = Place::empty();
+fn list_shows_everything_but_the_secrets() {
+    let dir = TestDir::empty();
     let mut secrets = Vec::new();
     for line in
         ["webhook add --user 7", "token add --user 8 --expires-in 60", "webhook add --user 9"]
     {
-        secrets.push(secret(place.run(line)));
+        secrets.push(printed_secret(dir.run(line)));
     }
-    let webhooks = place.run("webhook list").succeeded();
-    let tokens = place.run("token list").succeeded();
+    let webhooks = dir.run("webhook list").assert_success();
+    let tokens = dir.run("token list").assert_success();
     for secret in &secrets {
-        assert!(!webhooks.out.contains(secret) && !tokens.out.contains(secret));
+        assert!(!webhooks.stdout.contains(secret) && !tokens.stdout.contains(secret));
     }
-    let shown = |ran: &Ran| {
+    let shown = |finished: &Finished| {
         let field = |line: &Value, name: &str| line[name].clone();
-        let lines = ran.lines();
+        let lines = finished.json_lines();
         let fields = lines.iter().map(|line| (field(line, "id"), field(line, "user")));
         fields.collect::<Vec<_>>()
     };
     assert_eq!(shown(&webhooks), [("webhook:1".into(), 7.into()), ("webhook:3".into(), 9.into())]);
     assert_eq!(shown(&tokens), [("token:2".into(), 8.into())]);
-    let webhook = &webhooks.lines()[0];
+    let webhook = &webhooks.json_lines()[0];
     assert_eq!(webhook["scopes"], serde_json::json!(["imopenlines"]));
     assert_eq!(webhook.get("expires_at"), None);
-    let token = &tokens.lines()[0];
+    let token = &tokens.json_lines()[0];
     for time in ["created_at", "expires_at"] {
         token[time].as_str().unwrap().parse::<crm_chat_domain::Timestamp>().unwrap();
     }
@@ -106,64 +109,64 @@ fn a_list_shows_all_but_the_secrets() {
 
 #[test]
 fn credentials_without_a_scope_can_be_issued() {
-    let place = Place::empty();
-    let secret = secret(place.run("webhook add --user 7 --scope="));
-    let grant = webhook(&place.path(FILE), 7, &secret).unwrap();
+    let dir = TestDir::empty();
+    let secret = printed_secret(dir.run("webhook add --user 7 --scope="));
+    let grant = webhook(&dir.path(FILE), 7, &secret).unwrap();
     assert_eq!(scopes(&grant), [] as [&str; 0]);
 }
 
 #[test]
-fn user_who_cannot_call_is_warned_about() {
-    let place = Place::holding(WORLD);
+fn add_warns_about_a_user_who_is_not_active() {
+    let dir = TestDir::with_store(WORLD);
     for kind in ["webhook", "token"] {
         for user in [40, 99] {
-            let ran = place.run(&format!("{kind} add --user {user}")).succeeded();
+            let finished = dir.run(&format!("{kind} add --user {user}")).assert_success();
             let warning = format!(
                 "warning: user {user} is not an active user of sqlite:crm-chat.db: calls are \
                  answered `authorization_error`\nhint: pass {{\"add_user\": {{\"id\": {user}, \
                  \"active\": true}}}} to `crm-chat edit`"
             );
-            secret(ran.said(&warning));
+            printed_secret(finished.assert_stderr_has(&warning));
         }
-        let ran = place.run(&format!("{kind} add --user 1"));
-        assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+        let finished = dir.run(&format!("{kind} add --user 1"));
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
     }
-    // The hint is right.
+    // Following the hint removes the warning.
     let added = r#"{"add_user": {"id": 99, "active": true}}"#;
-    place.feed("edit", added).succeeded();
-    let ran = place.run("webhook add --user 99");
-    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+    dir.run_with_stdin("edit", added).assert_success();
+    let finished = dir.run("webhook add --user 99");
+    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
 }
 
 #[test]
-fn user_is_not_looked_up_in_a_store_that_cannot_be_opened() {
-    let place = Place::empty();
-    place.write("notes.txt", "not a database");
+fn add_succeeds_if_the_store_cannot_be_opened() {
+    let dir = TestDir::empty();
+    dir.write("notes.txt", "not a database");
     for store in ["sqlite:none.db", "sqlite:notes.txt"] {
-        let ran = place.run(&format!("webhook add --user 1 --store {store}"));
+        let finished = dir.run(&format!("webhook add --user 1 --store {store}"));
         let note = format!("note: user 1 was not looked up in {store}: ");
-        secret(ran.said(&note));
+        printed_secret(finished.assert_stderr_has(&note));
     }
-    assert!(!place.path("none.db").exists());
+    assert!(!dir.path("none.db").exists());
 }
 
 #[test]
-fn what_is_not_there_cannot_be_revoked() {
-    let place = Place::empty();
-    secret(place.run("webhook add --user 7"));
-    for (line, said) in [
+fn revoking_an_unknown_credential_is_refused() {
+    let dir = TestDir::empty();
+    printed_secret(dir.run("webhook add --user 7"));
+    for (line, message) in [
         ("webhook revoke 2", "refused: there is no webhook:2\nhint: `crm-chat webhook list`"),
         ("token revoke 1", "refused: there is no token:1\nhint: `crm-chat token list`"),
     ] {
-        place.run(line).ended(1).said(said).answered("");
+        dir.run(line).assert_status(1).assert_stderr_has(message).assert_stdout("");
     }
-    assert_eq!(place.run("webhook list").lines().len(), 1);
+    assert_eq!(dir.run("webhook list").json_lines().len(), 1);
 }
 
 #[test]
 fn bad_usage_is_explained_and_changes_nothing() {
-    let place = Place::empty();
-    for (line, said) in [
+    let dir = TestDir::empty();
+    for (line, message) in [
         ("webhook", "Usage: crm-chat webhook"),
         ("webhook add", "--user <N>"),
         ("webhook add --user -5", "from 1 to 9223372036854775807"),
@@ -173,94 +176,93 @@ fn bad_usage_is_explained_and_changes_nothing() {
             "a scope consists of letters, digits, `_` and `.`",
         ),
         ("token add --user 1 --scope crm --scope ä", "--scope <SCOPES>"),
-        ("webhook revoke token:1", "a webhook is named by its number, as `3` or `webhook:3`"),
-        ("token revoke webhook:1", "a token is named by its number"),
-        ("webhook revoke 99999999999999999999", "a webhook is named by its number"),
+        ("webhook revoke token:1", "expected the number of a webhook, such as `3` or `webhook:3`"),
+        ("token revoke webhook:1", "expected the number of a token"),
+        ("webhook revoke 99999999999999999999", "expected the number of a webhook"),
         ("token add --user 1 --expires-in 0", "--expires-in <SECONDS>"),
         ("token add --user 1 --expires-in -1", "--expires-in <SECONDS>"),
         ("token add --user 1 --expires-in 9999999999", "--expires-in <SECONDS>"),
     ] {
-        place.run(line).ended(2).said(said).answered("");
+        dir.run(line).assert_status(2).assert_stderr_has(message).assert_stdout("");
     }
-    assert_eq!(place.files(), [] as [&str; 0]);
+    assert_eq!(dir.files(), [] as [&str; 0]);
 }
 
 #[test]
 fn only_add_creates_a_file() {
-    let place = Place::empty();
+    let dir = TestDir::empty();
     for line in ["webhook list", "webhook revoke 1", "token list", "token revoke 1"] {
-        let ran = place.run(line).ended(3).said(&format!("`{FILE}`"));
-        ran.said("there is no such file\nhint: `crm-chat webhook add`");
-        assert_eq!(place.files(), [] as [&str; 0], "{line}");
+        let finished = dir.run(line).assert_status(3).assert_stderr_has(&format!("`{FILE}`"));
+        finished.assert_stderr_has("there is no such file\nhint: `crm-chat webhook add`");
+        assert_eq!(dir.files(), [] as [&str; 0], "{line}");
     }
     for (line, file) in [("webhook add --user 1", "a.db"), ("token add --user 1", "b.db")] {
-        place.run(&format!("{line} --credentials {file}")).succeeded();
-        assert!(place.path(file).exists());
+        dir.run(&format!("{line} --credentials {file}")).assert_success();
+        assert!(dir.path(file).exists());
     }
 }
 
 #[test]
-fn the_file_is_named_by_the_option_else_by_the_environment_else_by_default() {
-    let place = Place::empty();
+fn file_is_selected_by_option_then_environment_then_default() {
+    let dir = TestDir::empty();
     let add = |line: &str| {
-        let mut program = place.program(line.split(' '));
+        let mut program = dir.command(line.split(' '));
         let output = program.env("CRM_CHAT_CREDENTIALS", "environment.db").output();
-        Ran::from(output.unwrap()).succeeded();
+        Finished::from(output.unwrap()).assert_success();
     };
     add("webhook --credentials option.db add --user 1");
-    assert_eq!(place.files(), ["option.db"]);
+    assert_eq!(dir.files(), ["option.db"]);
     add("webhook add --user 1");
-    assert_eq!(place.files(), ["environment.db", "option.db"]);
-    place.run("webhook add --user 1").succeeded();
-    assert_eq!(place.files(), [FILE, "environment.db", "option.db"]);
+    assert_eq!(dir.files(), ["environment.db", "option.db"]);
+    dir.run("webhook add --user 1").assert_success();
+    assert_eq!(dir.files(), [FILE, "environment.db", "option.db"]);
 }
 
 #[test]
-fn a_name_that_sqlite_takes_for_something_else_is_a_file() {
-    let place = Place::empty();
+fn name_with_a_special_meaning_in_sqlite_is_a_file() {
+    let dir = TestDir::empty();
     for file in [":memory:", "file:x.db?mode=memory"] {
-        place.run(&format!("webhook add --user 1 --credentials {file}")).succeeded();
-        let listed = place.run(&format!("webhook list --credentials {file}"));
-        assert_eq!(listed.succeeded().lines().len(), 1, "{file}");
+        dir.run(&format!("webhook add --user 1 --credentials {file}")).assert_success();
+        let listed = dir.run(&format!("webhook list --credentials {file}"));
+        assert_eq!(listed.assert_success().json_lines().len(), 1, "{file}");
     }
-    assert_eq!(place.files(), [":memory:", "file:x.db?mode=memory"]);
+    assert_eq!(dir.files(), [":memory:", "file:x.db?mode=memory"]);
 }
 
 #[test]
-fn a_store_of_chats_is_no_file_of_credentials() {
-    let place = Place::holding("{}");
-    place
-        .run("webhook add --user 1 --credentials crm-chat.db")
-        .ended(3)
-        .said("`crm-chat.db`")
-        .said("holds no credentials");
-    secret(place.run("webhook add --user 1"));
-    place.run(&format!("export --store sqlite:{FILE}")).ended(3);
+fn store_is_not_accepted_as_a_file_of_credentials() {
+    let dir = TestDir::with_store("{}");
+    dir.run("webhook add --user 1 --credentials crm-chat.db")
+        .assert_status(3)
+        .assert_stderr_has("`crm-chat.db`")
+        .assert_stderr_has("holds no credentials");
+    printed_secret(dir.run("webhook add --user 1"));
+    dir.run(&format!("export --store sqlite:{FILE}")).assert_status(3);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_secret_that_could_not_be_printed_is_revoked() {
-    let place = Place::empty();
+fn secret_that_could_not_be_printed_is_revoked() {
+    let dir = TestDir::empty();
     for line in ["webhook add --user 1", "token add --user 1"] {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let output = place.program(line.split(' ')).stdout(full).output().unwrap();
+        let output = dir.command(line.split(' ')).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{line}");
     }
     for line in ["webhook list", "token list"] {
-        place.run(line).succeeded().answered("");
+        dir.run(line).assert_success().assert_stdout("");
     }
 }
 
 #[test]
-fn help_fits_80_columns_and_names_the_file() {
-    let place = Place::empty();
+fn help_fits_80_columns_and_mentions_the_file() {
+    let dir = TestDir::empty();
     for command in ["webhook", "webhook add", "token", "token add", "token revoke"] {
-        let ran = place.run(&format!("{command} --help")).succeeded();
-        let long = ran.out.lines().find(|line| line.chars().count() > 80);
+        let finished = dir.run(&format!("{command} --help")).assert_success();
+        let long = finished.stdout.lines().find(|line| line.chars().count() > 80);
         assert_eq!(long, None, "{command}");
-        for named in ["--credentials <PATH>", "CRM_CHAT_CREDENTIALS", FILE] {
-            assert!(ran.out.contains(named), "{ran:?}");
+        for expected in ["--credentials <PATH>", "CRM_CHAT_CREDENTIALS", FILE] {
+            assert!(finished.stdout.contains(expected), "{finished:?}");
         }
     }
 }

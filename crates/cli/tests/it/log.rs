@@ -1,36 +1,36 @@
-//! `log`, for followers whose place may be lost.
+//! `log`: epochs, positions and pruning.
 
 use serde_json::json;
 
-use crate::place::{Place, WORLD};
+use crate::support::{TestDir, WORLD};
 
-/// A store whose log has records 1 to `count`.
-fn with_log(count: usize) -> Place {
+/// Creates a store whose log has records 1 to `count`.
+fn store_with_log(count: usize) -> TestDir {
     let record = json!({"chat": 1, "user": 2, "actor": 3, "entity": {"type": "lead", "id": 4}});
-    Place::holding(&json!({"removals": vec![record; count]}).to_string())
+    TestDir::with_store(&json!({"removals": vec![record; count]}).to_string())
 }
 
-/// The epoch that every line of the log has.
+/// Returns the epoch of the log, and asserts that every line has it.
 #[track_caller]
-fn epoch(place: &Place) -> String {
-    let log = place.log();
+fn epoch(dir: &TestDir) -> String {
+    let log = dir.removal_log();
     let epoch = log[0]["epoch"].as_str().unwrap();
     assert!(log.iter().all(|line| line["epoch"] == epoch), "{log:?}");
     epoch.to_owned()
 }
 
-/// The numbers that `log` prints with these options.
+/// Returns the sequence numbers that `log` prints.
 #[track_caller]
-fn numbers(place: &Place, options: &str) -> Vec<u64> {
+fn numbers(dir: &TestDir, options: &str) -> Vec<u64> {
     let line = format!("log {options}");
-    let lines = place.run(line.trim_end()).succeeded().lines();
+    let lines = dir.run(line.trim_end()).assert_success().json_lines();
     let number = |line: &serde_json::Value| line["sequence"].as_u64().unwrap();
     lines.iter().map(number).collect()
 }
 
 #[test]
-fn line_of_the_log_has_all_of_a_record_and_its_epoch() {
-    let place = Place::holding(
+fn log_line_has_all_fields_of_a_record_and_its_epoch() {
+    let dir = TestDir::with_store(
         r#"{"removals": [{"chat": 6, "user": 9, "actor": 1, "entity": {"type": "lead", "id": 3},
             "new_owner": 4, "recorded_at": "2026-11-22T09:12:41Z"}]}"#,
     );
@@ -38,43 +38,42 @@ fn line_of_the_log_has_all_of_a_record_and_its_epoch() {
         "{{\"epoch\":\"{}\",\"sequence\":1,\"chat\":6,\"user\":9,\"actor\":1,\
          \"entity\":{{\"type\":\"lead\",\"id\":3}},\"new_owner\":4,\
          \"recorded_at\":\"2026-11-22T09:12:41Z\"}}\n",
-        epoch(&place)
+        epoch(&dir)
     );
-    place.run("log").succeeded().answered(&expected);
+    dir.run("log").assert_success().assert_stdout(&expected);
 }
 
 #[test]
 fn epoch_lasts_until_a_document_is_imported() {
-    let place = with_log(2);
-    let first = epoch(&place);
-    place.feed("edit", r#"{"add_user": {"id": 1, "active": true}}"#).succeeded();
-    assert_eq!(epoch(&place), first);
-    assert_eq!(numbers(&place, &format!("--epoch {first} --after 1")), [2]);
+    let dir = store_with_log(2);
+    let first = epoch(&dir);
+    dir.run_with_stdin("edit", r#"{"add_user": {"id": 1, "active": true}}"#).assert_success();
+    assert_eq!(epoch(&dir), first);
+    assert_eq!(numbers(&dir, &format!("--epoch {first} --after 1")), [2]);
 
-    let document = place.export();
-    place.feed("import --replace", document).succeeded();
-    let second = epoch(&place);
+    let document = dir.export();
+    dir.run_with_stdin("import --replace", document).assert_success();
+    let second = epoch(&dir);
     assert_ne!(first, second);
-    place
-        .run(&format!("log --epoch {first} --after 1"))
-        .ended(1)
-        .said(&format!("refused: the log's epoch is {second}: "))
-        .said(&format!(
-            "hint: read the store anew, by `crm-chat export`, and then the log by \
+    dir.run(&format!("log --epoch {first} --after 1"))
+        .assert_status(1)
+        .assert_stderr_has(&format!("refused: the log's epoch is {second}: "))
+        .assert_stderr_has(&format!(
+            "hint: read the store again with `crm-chat export`, then the log with \
              `crm-chat log --epoch {second}`"
         ))
-        .answered("");
-    assert_eq!(numbers(&place, &format!("--epoch {second}")), [1, 2]);
+        .assert_stdout("");
+    assert_eq!(numbers(&dir, &format!("--epoch {second}")), [1, 2]);
 }
 
 #[test]
-fn place_beyond_the_end_of_the_log_is_refused() {
+fn position_beyond_the_end_of_the_log_is_refused() {
     for count in [0, 2] {
-        let place = with_log(count);
-        assert_eq!(numbers(&place, &format!("--after {count}")), [] as [u64; 0]);
+        let dir = store_with_log(count);
+        assert_eq!(numbers(&dir, &format!("--after {count}")), [] as [u64; 0]);
         for after in [count as u64 + 1, u64::MAX] {
-            let ran = place.run(&format!("log --after {after}")).ended(1);
-            ran.answered("").said(&format!(
+            let finished = dir.run(&format!("log --after {after}")).assert_status(1);
+            finished.assert_stdout("").assert_stderr_has(&format!(
                 "refused: there is no record {after}: {count} is the last number of this epoch\n\
                  hint: "
             ));
@@ -83,43 +82,43 @@ fn place_beyond_the_end_of_the_log_is_refused() {
 }
 
 #[test]
-fn pruning_keeps_the_numbers_and_a_follower_learns_what_it_missed() {
-    let place = with_log(5);
-    let epoch = epoch(&place);
-    let ran = place.run("log prune --before 4").succeeded().answered("");
-    ran.said("pruned 3 log records");
-    assert_eq!(numbers(&place, ""), [4, 5]);
-    assert_eq!(numbers(&place, &format!("--epoch {epoch} --after 3")), [4, 5]);
-    assert_eq!(numbers(&place, "--after 4"), [5]);
+fn pruning_keeps_numbers_and_follower_is_refused_if_it_missed_records() {
+    let dir = store_with_log(5);
+    let epoch = epoch(&dir);
+    let finished = dir.run("log prune --before 4").assert_success().assert_stdout("");
+    finished.assert_stderr_has("pruned 3 log records");
+    assert_eq!(numbers(&dir, ""), [4, 5]);
+    assert_eq!(numbers(&dir, &format!("--epoch {epoch} --after 3")), [4, 5]);
+    assert_eq!(numbers(&dir, "--after 4"), [5]);
     for after in [1, 2] {
-        let ran = place.run(&format!("log --after {after}")).ended(1);
-        ran.answered("").said(&format!(
+        let finished = dir.run(&format!("log --after {after}")).assert_status(1);
+        finished.assert_stdout("").assert_stderr_has(&format!(
             "refused: records after {after} are gone: the log was pruned up to 3\n\
-             hint: `--after 3` prints what is left"
+             hint: `--after 3` prints the remaining records"
         ));
     }
 
-    place.run("log prune --before 4").said("pruned 0 log records").succeeded();
-    place.run("log prune --before 100").said("pruned 2 log records").succeeded();
-    assert_eq!(numbers(&place, "--after 5"), [] as [u64; 0]);
-    place.run("log --after 4").ended(1).said("are gone");
-    place.run("log --after 6").ended(1).said("there is no record 6");
+    dir.run("log prune --before 4").assert_stderr_has("pruned 0 log records").assert_success();
+    dir.run("log prune --before 100").assert_stderr_has("pruned 2 log records").assert_success();
+    assert_eq!(numbers(&dir, "--after 5"), [] as [u64; 0]);
+    dir.run("log --after 4").assert_status(1).assert_stderr_has("are gone");
+    dir.run("log --after 6").assert_status(1).assert_stderr_has("there is no record 6");
 }
 
 #[test]
-fn numbers_go_on_after_all_records_were_pruned() {
-    let place = Place::holding(WORLD);
+fn numbers_continue_after_all_records_were_pruned() {
+    let dir = TestDir::with_store(WORLD);
     for user in [12, 7] {
-        place.run(&format!("remove --actor 1 --entity deal:288 --user {user}")).succeeded();
+        dir.run(&format!("remove --actor 1 --entity deal:288 --user {user}")).assert_success();
     }
-    place.run("log prune --before 3").said("pruned 2").succeeded();
-    place.run("remove --actor 1 --entity deal:288 --user 15").succeeded();
-    assert_eq!(numbers(&place, "--after 2"), [3]);
+    dir.run("log prune --before 3").assert_stderr_has("pruned 2").assert_success();
+    dir.run("remove --actor 1 --entity deal:288 --user 15").assert_success();
+    assert_eq!(numbers(&dir, "--after 2"), [3]);
 }
 
 #[test]
-fn options_of_log_and_prune_do_not_mix() {
-    let place = with_log(3);
+fn options_of_log_are_rejected_with_prune() {
+    let dir = store_with_log(3);
     for line in [
         "log --after 1 prune --before 2",
         "log --epoch x prune --before 2",
@@ -127,16 +126,16 @@ fn options_of_log_and_prune_do_not_mix() {
         "log prune --before -1",
         "log prune --before 2 --after 1",
     ] {
-        place.run(line).ended(2).answered("");
+        dir.run(line).assert_status(2).assert_stdout("");
     }
-    assert_eq!(numbers(&place, ""), [1, 2, 3]);
+    assert_eq!(numbers(&dir, ""), [1, 2, 3]);
     for line in [
         "--store sqlite:crm-chat.db log prune --before 2",
         "log --store sqlite:crm-chat.db prune --before 3",
         "log prune --before 4 --store sqlite:crm-chat.db",
     ] {
-        place.run(line).succeeded().said("pruned 1 log record\n");
+        dir.run(line).assert_success().assert_stderr_has("pruned 1 log record\n");
     }
-    let help = place.run("log prune --help").succeeded().out;
+    let help = dir.run("log prune --help").assert_success().stdout;
     assert_eq!(help.lines().find(|line| line.chars().count() > 80), None);
 }

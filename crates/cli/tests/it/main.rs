@@ -1,17 +1,17 @@
-//! The program as its user meets it: every test runs the real binary on a real file.
+//! End-to-end tests: each runs the real binary on a store file of its own.
 
-mod answers;
 mod apply;
 mod backup;
 mod credentials;
-mod documents;
-mod edits;
+mod edit;
+mod import_export;
 mod io_faults;
 mod kill;
 mod log;
-mod logging;
-mod place;
+mod remove_explain_log;
 mod serve;
-mod serving;
+mod server_log;
+mod server_process;
+mod support;
 mod two_servers;
 mod usage;

@@ -1,4 +1,4 @@
-//! `serve`: two servers that share a store, while callers are deactivated and secrets revoked.
+//! Two servers share a store, while callers are deactivated and secrets are revoked.
 
 #![cfg(unix)]
 
@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crm_chat_conformance::history::{Ending, Event, History, check};
-use crm_chat_conformance::model::{Call, Operation, Response};
+use crm_chat_conformance::linearizability::{Completion, Event, History, check};
+use crm_chat_conformance::model::{Operation, RemovalCall, Response};
 use crm_chat_credentials::{CredentialId, CredentialStore, Scopes, SqliteCredentials};
 use crm_chat_domain::snapshot::{EditError, Link, RemovalRight};
 use crm_chat_domain::{
@@ -21,18 +21,21 @@ use crm_chat_sqlite::Sqlite;
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::serving::{Connection, PATIENCE, Serving};
+use crate::server_process::{HttpConnection, ServerProcess, TEST_TIMEOUT};
+use crate::support::TestDir;
 
 const DELETE: &str = "imopenlines.crm.chat.user.delete";
 const ACTORS: [i64; 2] = [1, 2];
-/// May remove users from a chat without members, which nothing changes. See [`probe`].
+/// A user who may remove users from [`AUDITED`]. See [`probe`].
 const AUDITOR: i64 = 3;
+/// A chat without members, which no operation changes.
 const AUDITED: i64 = 12;
-const CONNECTIONS: usize = 32;
-const CALLS: usize = 12;
+const CLIENTS: usize = 32;
+/// The number of requests of each client.
+const REQUESTS: usize = 12;
 
-/// Chats without owners: whose chat it was is nothing that an answer tells.
+/// Returns a world whose chats have no owners, because an answer does not include a change of
+/// owner.
 fn small_world() -> Snapshot {
     let users: Vec<_> =
         (1..=AUDITOR).chain(20..30).map(|id| json!({"id": id, "active": true})).collect();
@@ -68,10 +71,11 @@ fn small_world() -> Snapshot {
     .unwrap()
 }
 
-/// Numbers that look drawn, and are the same each time.
-struct Draw(u64);
+/// A generator of pseudo-random numbers, removals and edits. A seed always gives the same sequence.
+struct Generator(u64);
 
-impl Draw {
+impl Generator {
+    /// Returns a number from 0 to `end` - 1.
     fn below(&mut self, end: i64) -> i64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -112,9 +116,9 @@ impl Draw {
     }
 }
 
-/// The meaning of an answer on the wire.
+/// A response of the server, parsed.
 #[derive(Clone, Copy)]
-enum Meaning {
+enum ParsedResponse {
     Answer(Answer),
     /// The caller was not active.
     Inactive,
@@ -123,51 +127,55 @@ enum Meaning {
     Failed(StoreErrorKind),
 }
 
-/// Reads an answer. The ids of a refusal are in its description only.
-fn understand(actor: UserId, removal: &Removal, status: u16, body: &Value) -> Meaning {
+/// Parses a response to a removal.
+fn parse_response(actor: UserId, removal: &Removal, status: u16, body: &Value) -> ParsedResponse {
     let &Removal { entity, user, .. } = removal;
     match (status, body["error"].as_str()) {
-        (200, _) => Meaning::Answer(Ok(match ChatId::new(body["result"].as_i64().unwrap()) {
-            None => Outcome::NoChat,
-            Some(chat) => Outcome::Removed(Change {
-                chat,
-                user,
-                actor,
-                entity,
-                owner: OwnerChange::Unchanged,
-            }),
-        })),
-        (503, _) => Meaning::Failed(StoreErrorKind::Unavailable),
-        (500, _) => Meaning::Failed(StoreErrorKind::OutcomeUnknown),
-        (_, Some("authorization_error")) => Meaning::Inactive,
-        (_, Some("INVALID_CREDENTIALS")) => Meaning::InvalidSecret,
-        _ => Meaning::Answer(Err(refusal(actor, removal, body))),
+        (200, _) => {
+            ParsedResponse::Answer(Ok(match ChatId::new(body["result"].as_i64().unwrap()) {
+                None => Outcome::NoChat,
+                Some(chat) => Outcome::Removed(Change {
+                    chat,
+                    user,
+                    actor,
+                    entity,
+                    owner: OwnerChange::Unchanged,
+                }),
+            }))
+        }
+        (503, _) => ParsedResponse::Failed(StoreErrorKind::Unavailable),
+        (500, _) => ParsedResponse::Failed(StoreErrorKind::OutcomeUnknown),
+        (_, Some("authorization_error")) => ParsedResponse::Inactive,
+        (_, Some("INVALID_CREDENTIALS")) => ParsedResponse::InvalidSecret,
+        _ => ParsedResponse::Answer(Err(parse_refusal(actor, removal, body))),
     }
 }
 
-fn refusal(actor: UserId, removal: &Removal, body: &Value) -> Refusal {
+/// Finds the refusal with the code and description of a response. Its ids are only in the
+/// description.
+fn parse_refusal(actor: UserId, removal: &Removal, body: &Value) -> Refusal {
     let &Removal { entity, user, .. } = removal;
-    let of_a_chat = [10, 11].map(|id| ChatId::new(id).unwrap()).into_iter().flat_map(|chat| {
+    let about_chats = [10, 11].map(|id| ChatId::new(id).unwrap()).into_iter().flat_map(|chat| {
         [
             Refusal::ChatNotInCrm { chat, entity },
             Refusal::RemovalDenied { actor, chat, entity },
             Refusal::NotAMember { user, chat },
         ]
     });
-    let mut refusals = of_a_chat.chain([
+    let mut refusals = about_chats.chain([
         Refusal::AccessDenied { actor, entity },
         Refusal::UserNotActive { user },
         Refusal::InvalidArgument(Argument::ChatId),
     ]);
-    let said = |refusal: &Refusal| {
+    let matches = |refusal: &Refusal| {
         body["error"] == refusal.code() && body["error_description"] == refusal.to_string()
     };
-    refusals.find(said).unwrap_or_else(|| panic!("what is {body}?"))
+    refusals.find(matches).unwrap_or_else(|| panic!("unknown refusal: {body}"))
 }
 
-/// Asks for a removal, by itself or as the only command of a batch.
-fn ask(
-    connection: &mut Connection,
+/// Requests a removal, by a call or as the only command of a batch.
+fn request_removal(
+    connection: &mut HttpConnection,
     address: &str,
     removal: &Removal,
     in_batch: bool,
@@ -201,15 +209,19 @@ fn ask(
     })
 }
 
-/// A removal of the caller from a chat of which the caller is not a member, which is asked by the
-/// auditor. No rule but those of the user can fail, so the model's answer says whether the caller
-/// is active.
-fn probe(caller: UserId) -> Call {
+/// Returns a removal whose answer by the model says whether a caller is active.
+///
+/// The auditor removes the caller from a chat of which the caller is not a member. Only the rules
+/// about the removed user can fail.
+fn probe(caller: UserId) -> RemovalCall {
     let removal = Removal::new("company:9".parse().unwrap(), caller);
-    Call::new(UserId::new(AUDITOR).unwrap(), &removal)
+    RemovalCall::new(UserId::new(AUDITOR).unwrap(), &removal)
 }
 
-/// Records a history in which the activity of callers counts, which the model does not ask.
+/// Records a history of removals and edits.
+///
+/// The server refuses calls on behalf of a user who is not active, but the model does not check the
+/// actor. A [`probe`] in the recorded transaction makes up for it.
 #[derive(Default)]
 struct Recording {
     clock: AtomicU64,
@@ -221,68 +233,82 @@ impl Recording {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn push(&self, began: u64, ended: Option<u64>, operation: Operation, ending: Ending) {
-        self.events.lock().unwrap().push(Event { operation, began, ended, ending });
+    fn push(
+        &self,
+        invoked_at: u64,
+        completed_at: Option<u64>,
+        operation: Operation,
+        completion: Completion,
+    ) {
+        self.events.lock().unwrap().push(Event { operation, invoked_at, completed_at, completion });
     }
 
-    /// Records an answer as that to two removals in one transaction: the probe and the removal. A
-    /// caller who is not active is answered the probe alone.
-    fn answered(&self, began: u64, caller: UserId, removal: &Removal, meaning: Meaning) {
+    /// Records a response as the answers to two removals in one transaction: the probe and the
+    /// removal. For a caller who is not active, only the probe is recorded.
+    fn record_response(
+        &self,
+        invoked_at: u64,
+        caller: UserId,
+        removal: &Removal,
+        response: ParsedResponse,
+    ) {
         let chat = ChatId::new(AUDITED).unwrap();
         let active = Err(Refusal::NotAMember { user: caller, chat });
         let inactive = Err(Refusal::UserNotActive { user: caller });
-        let call = Call::new(caller, removal);
-        let (calls, ending) = match meaning {
-            Meaning::Answer(answer) => (
-                vec![probe(caller), call],
-                Ending::Responded(Response::Answers(vec![active, answer])),
-            ),
-            Meaning::Inactive => {
-                (vec![probe(caller)], Ending::Responded(Response::Answers(vec![inactive])))
+        let call = RemovalCall::new(caller, removal);
+        let (calls, completion) = match response {
+            ParsedResponse::Answer(answer) => {
+                (vec![probe(caller), call], Completion::Ok(Response::Answers(vec![active, answer])))
             }
-            Meaning::InvalidSecret => (vec![call], Ending::Failed(StoreErrorKind::Unavailable)),
-            Meaning::Failed(kind) => (vec![call], Ending::Failed(kind)),
+            ParsedResponse::Inactive => {
+                (vec![probe(caller)], Completion::Ok(Response::Answers(vec![inactive])))
+            }
+            ParsedResponse::InvalidSecret => {
+                (vec![call], Completion::Fail(StoreErrorKind::Unavailable))
+            }
+            ParsedResponse::Failed(kind) => (vec![call], Completion::Fail(kind)),
         };
-        let ended = Some(self.now());
-        self.push(began, ended, Operation::RemoveMany(calls), ending);
+        let completed_at = Some(self.now());
+        self.push(invoked_at, completed_at, Operation::RemoveMany(calls), completion);
     }
 
-    /// Records a removal whose answer was lost. The model makes it for an inactive caller too.
-    fn lost(&self, began: u64, caller: UserId, removal: &Removal) {
-        let call = Call::new(caller, removal);
-        self.push(began, None, Operation::Remove(call), Ending::Open);
+    /// Records a removal whose response was lost. The model may perform it even if the caller is
+    /// not active.
+    fn record_lost(&self, invoked_at: u64, caller: UserId, removal: &Removal) {
+        let call = RemovalCall::new(caller, removal);
+        self.push(invoked_at, None, Operation::Remove(call), Completion::Indeterminate);
     }
 
-    fn edited(&self, began: u64, edit: Edit, result: Result<(), EditError>) {
-        let ending = match result {
-            Ok(()) => Ending::Responded(Response::Edited(Ok(()))),
-            Err(EditError::Rejected(rejection)) => {
-                Ending::Responded(Response::Edited(Err(rejection)))
-            }
-            Err(EditError::Store(error)) => Ending::Failed(error.kind()),
+    fn record_edit(&self, invoked_at: u64, edit: Edit, result: Result<(), EditError>) {
+        let completion = match result {
+            Ok(()) => Completion::Ok(Response::Edited(Ok(()))),
+            Err(EditError::Rejected(rejection)) => Completion::Ok(Response::Edited(Err(rejection))),
+            Err(EditError::Store(error)) => Completion::Fail(error.kind()),
         };
-        let ended = Some(self.now());
-        self.push(began, ended, Operation::Edit(edit), ending);
+        let completed_at = Some(self.now());
+        self.push(invoked_at, completed_at, Operation::Edit(edit), completion);
     }
 }
 
-/// A webhook's secret, and how far it is revoked.
+/// A webhook, and the progress of its revocation.
 struct Secret {
     id: CredentialId,
     path: String,
+    /// Set before the revocation: from now on, the secret may be invalid.
     revoking: AtomicBool,
+    /// Set after the revocation: from now on, the secret must be invalid.
     revoked: AtomicBool,
 }
 
-/// The secrets of the actors, of which new ones replace old ones.
+/// The secrets of the actors, oldest first.
 struct Secrets {
     file: SqliteCredentials,
     issued: [Mutex<Vec<Arc<Secret>>>; ACTORS.len()],
 }
 
 impl Secrets {
-    fn in_place(place: &Place) -> Self {
-        let file = place.path("crm-chat-credentials.db");
+    fn create(dir: &TestDir) -> Self {
+        let file = dir.path("crm-chat-credentials.db");
         let secrets = Self {
             file: block_on(SqliteCredentials::open_or_create(file)).unwrap(),
             issued: Default::default(),
@@ -294,8 +320,8 @@ impl Secrets {
     }
 
     fn of(&self, actor: UserId) -> &Mutex<Vec<Arc<Secret>>> {
-        let place = ACTORS.iter().position(|id| *id == actor.get()).unwrap();
-        &self.issued[place]
+        let index = ACTORS.iter().position(|id| *id == actor.get()).unwrap();
+        &self.issued[index]
     }
 
     fn issue(&self, actor: UserId) {
@@ -319,108 +345,141 @@ impl Secrets {
         last.revoked.store(true, Ordering::SeqCst);
     }
 
-    /// Returns the newest secret of an actor, now and then one that may be revoked.
-    fn draw(&self, actor: UserId, draw: &mut Draw) -> Arc<Secret> {
+    /// Returns the newest secret of an actor, or sometimes the one before it, which may be revoked.
+    fn pick(&self, actor: UserId, generator: &mut Generator) -> Arc<Secret> {
         let issued = self.of(actor).lock().unwrap();
-        let age = usize::from(draw.below(8) == 0).min(issued.len() - 1);
+        let age = usize::from(generator.below(8) == 0).min(issued.len() - 1);
         Arc::clone(&issued[issued.len() - 1 - age])
     }
 }
 
-/// Connects to a server, or to the second one if that is the first and was killed.
-fn reopen(servers: &[Serving; 2], server: &mut usize) -> Connection {
-    Connection::open(&servers[*server].address).unwrap_or_else(|error| {
-        assert_eq!(*server, 0, "{error}");
-        *server = 1;
-        Connection::open(&servers[1].address).unwrap()
-    })
+/// Two servers on one store, and all that the threads of the test share.
+struct Fixture {
+    dir: TestDir,
+    secrets: Secrets,
+    servers: [ServerProcess; 2],
+    recording: Recording,
+    /// The number of requests that were answered, or whose response was lost.
+    done: AtomicUsize,
+    /// The number of requests that were refused because the caller was not active.
+    inactive: AtomicUsize,
+    /// The number of requests that were refused because their secret was revoked.
+    invalid: AtomicUsize,
+}
+
+impl Fixture {
+    fn start(world: &Snapshot) -> Self {
+        let dir = TestDir::with_store(&serde_json::to_string(world).unwrap());
+        Self {
+            secrets: Secrets::create(&dir),
+            servers: [ServerProcess::start(&dir), ServerProcess::start(&dir)],
+            recording: Recording::default(),
+            done: AtomicUsize::new(0),
+            inactive: AtomicUsize::new(0),
+            invalid: AtomicUsize::new(0),
+            dir,
+        }
+    }
+
+    /// Sends the requests of one client, and records each with its response.
+    fn send_requests(&self, client: usize) {
+        let mut generator = Generator(client as u64);
+        let mut server = client % 2;
+        let mut connection = HttpConnection::open(&self.servers[server].address).unwrap();
+        for number in 0..REQUESTS {
+            let (actor, removal) = generator.removal();
+            let secret = self.secrets.pick(actor, &mut generator);
+            let revoked = secret.revoked.load(Ordering::SeqCst);
+            let in_batch = number % 3 == 2;
+            let invoked_at = self.recording.now();
+            let responded = request_removal(&mut connection, &secret.path, &removal, in_batch);
+            if let Ok((status, body)) = responded {
+                let response = parse_response(actor, &removal, status, &body);
+                match response {
+                    ParsedResponse::Inactive => {
+                        self.inactive.fetch_add(1, Ordering::SeqCst);
+                    }
+                    ParsedResponse::InvalidSecret => {
+                        assert!(secret.revoking.load(Ordering::SeqCst), "{body}");
+                        self.invalid.fetch_add(1, Ordering::SeqCst);
+                        // The server closes a connection whose body it has not read.
+                        connection = self.reconnect(&mut server);
+                    }
+                    ParsedResponse::Answer(_) => {
+                        assert!(!revoked, "a revoked secret is still valid: {body}");
+                    }
+                    ParsedResponse::Failed(_) => {}
+                }
+                self.recording.record_response(invoked_at, actor, &removal, response);
+            } else {
+                self.recording.record_lost(invoked_at, actor, &removal);
+                assert_eq!(server, 0, "the second server did not respond");
+                server = 1;
+                connection = self.reconnect(&mut server);
+            }
+            self.done.fetch_add(1, Ordering::SeqCst);
+        }
+        let _ = connection.0.get_ref().shutdown(Shutdown::Both);
+    }
+
+    /// Connects to a server again, or to the second one if the first was killed.
+    fn reconnect(&self, server: &mut usize) -> HttpConnection {
+        HttpConnection::open(&self.servers[*server].address).unwrap_or_else(|error| {
+            assert_eq!(*server, 0, "{error}");
+            *server = 1;
+            HttpConnection::open(&self.servers[1].address).unwrap()
+        })
+    }
+
+    /// Edits the store and replaces secrets until all requests are done.
+    fn make_edits(&self) {
+        let store = block_on(Sqlite::open(self.dir.path("crm-chat.db"))).unwrap();
+        let mut generator = Generator(99);
+        self.repeat_until_done(CLIENTS * REQUESTS, || {
+            if generator.below(10) == 0 {
+                self.secrets.rotate(generator.actor());
+            }
+            let edit = generator.edit();
+            let invoked_at = self.recording.now();
+            let result = block_on(store.edit(&edit));
+            self.recording.record_edit(invoked_at, edit, result);
+        });
+    }
+
+    /// Repeats a step every millisecond until a number of requests are done, for at most
+    /// [`TEST_TIMEOUT`].
+    fn repeat_until_done(&self, requests: usize, mut step: impl FnMut()) {
+        let started = Instant::now();
+        while self.done.load(Ordering::SeqCst) < requests && started.elapsed() < TEST_TIMEOUT {
+            step();
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]
-fn two_servers_on_one_file_of_which_one_is_killed_have_a_serial_history() {
+fn two_servers_on_one_store_have_a_serial_history_though_one_is_killed() {
     let world = small_world();
-    let place = Place::holding(&serde_json::to_string(&world).unwrap());
-    let secrets = Secrets::in_place(&place);
-    let servers = [Serving::in_place(&place), Serving::in_place(&place)];
-    let recording = Recording::default();
-    let [answered, inactive, invalid] = [const { AtomicUsize::new(0) }; 3];
-
+    let fixture = Fixture::start(&world);
     thread::scope(|scope| {
-        for number in 0..CONNECTIONS {
-            let (recording, servers, secrets) = (&recording, &servers, &secrets);
-            let (answered, inactive, invalid) = (&answered, &inactive, &invalid);
-            scope.spawn(move || {
-                let mut draw = Draw(number as u64);
-                let mut server = number % 2;
-                let mut connection = Connection::open(&servers[server].address).unwrap();
-                for call in 0..CALLS {
-                    let (actor, removal) = draw.removal();
-                    let secret = secrets.draw(actor, &mut draw);
-                    let revoked = secret.revoked.load(Ordering::SeqCst);
-                    let began = recording.now();
-                    let asked = ask(&mut connection, &secret.path, &removal, call % 3 == 2);
-                    if let Ok((status, body)) = asked {
-                        let meaning = understand(actor, &removal, status, &body);
-                        match meaning {
-                            Meaning::Inactive => drop(inactive.fetch_add(1, Ordering::SeqCst)),
-                            Meaning::InvalidSecret => {
-                                assert!(secret.revoking.load(Ordering::SeqCst), "{body}");
-                                invalid.fetch_add(1, Ordering::SeqCst);
-                                // The server closes the connection if it has not read the body.
-                                connection = reopen(servers, &mut server);
-                            }
-                            Meaning::Answer(_) => {
-                                assert!(!revoked, "a revoked secret is answered {body}");
-                            }
-                            Meaning::Failed(_) => {}
-                        }
-                        recording.answered(began, actor, &removal, meaning);
-                    } else {
-                        recording.lost(began, actor, &removal);
-                        assert_eq!(server, 0, "the other server answers");
-                        server = 1;
-                        connection = reopen(servers, &mut server);
-                    }
-                    answered.fetch_add(1, Ordering::SeqCst);
-                }
-                let _ = connection.0.get_ref().shutdown(Shutdown::Both);
-            });
+        for client in 0..CLIENTS {
+            let fixture = &fixture;
+            scope.spawn(move || fixture.send_requests(client));
         }
-        scope.spawn(|| {
-            let store = block_on(Sqlite::open(place.path("crm-chat.db"))).unwrap();
-            let mut draw = Draw(99);
-            let started = Instant::now();
-            while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS
-                && started.elapsed() < PATIENCE
-            {
-                if draw.below(10) == 0 {
-                    secrets.rotate(draw.actor());
-                }
-                let edit = draw.edit();
-                let began = recording.now();
-                let result = block_on(store.edit(&edit));
-                recording.edited(began, edit, result);
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-        let started = Instant::now();
-        while answered.load(Ordering::SeqCst) < CONNECTIONS * CALLS / 3
-            && started.elapsed() < PATIENCE
-        {
-            thread::sleep(Duration::from_millis(1));
-        }
-        servers[0].signal("-KILL");
+        scope.spawn(|| fixture.make_edits());
+        fixture.repeat_until_done(CLIENTS * REQUESTS / 3, || {});
+        fixture.servers[0].signal("-KILL");
     });
 
-    let last: Snapshot = serde_json::from_str(&place.export()).unwrap();
-    let inactive = inactive.into_inner();
-    let invalid = invalid.into_inner();
+    let last: Snapshot = serde_json::from_str(&fixture.dir.export()).unwrap();
+    let inactive = fixture.inactive.into_inner();
+    let invalid = fixture.invalid.into_inner();
     assert!(
         last.removals.len() > 10 && inactive > 0 && invalid > 0,
-        "the mix has some of each: {} removals, {inactive} inactive, {invalid} invalid",
+        "too few of a kind: {} removals, {inactive} inactive, {invalid} invalid",
         last.removals.len()
     );
-    let history = History::new(recording.events.into_inner().unwrap());
+    let history = History::new(fixture.recording.events.into_inner().unwrap());
     if let Err(error) = check(&world, &history, &last) {
         panic!("{error}");
     }

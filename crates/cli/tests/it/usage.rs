@@ -1,12 +1,12 @@
-//! Arguments, help, and where the store is.
+//! Arguments, help, and the location of the store.
 
-use crate::place::{Place, WORLD};
+use crate::support::{TestDir, WORLD};
 
 const COMMANDS: [&str; 8] =
     ["demo", "import", "export", "edit", "remove", "explain", "apply", "log"];
 
-/// Every command but `import` and `demo`, with all that it requires.
-const READY: [&str; 6] = [
+/// The commands that need an existing store, with their required arguments.
+const STORE_COMMANDS: [&str; 6] = [
     "export",
     "edit",
     "apply",
@@ -17,19 +17,19 @@ const READY: [&str; 6] = [
 
 #[test]
 fn help_goes_to_standard_output_in_80_columns() {
-    let place = Place::empty();
-    let check = |line: &str, named: &[&str]| {
-        let ran = place.run(line).succeeded();
-        let long = ran.out.lines().find(|line| line.chars().count() > 80);
+    let dir = TestDir::empty();
+    let assert_help = |line: &str, expected: &[&str]| {
+        let finished = dir.run(line).assert_success();
+        let long = finished.stdout.lines().find(|line| line.chars().count() > 80);
         assert_eq!(long, None, "{line}");
-        assert!(named.iter().all(|name| ran.out.contains(name)), "{ran:?}");
+        assert!(expected.iter().all(|text| finished.stdout.contains(text)), "{finished:?}");
     };
-    check("--help", &COMMANDS);
-    check("-h", &["--store <URL>", "CRM_CHAT_STORE", "sqlite:crm-chat.db", "Exit status:"]);
+    assert_help("--help", &COMMANDS);
+    assert_help("-h", &["--store <URL>", "CRM_CHAT_STORE", "sqlite:crm-chat.db", "Exit status:"]);
     for command in COMMANDS {
-        check(&format!("{command} --help"), &["Usage: crm-chat", "--store"]);
+        assert_help(&format!("{command} --help"), &["Usage: crm-chat", "--store"]);
     }
-    check("--version", &["crm-chat 0.1.0"]);
+    assert_help("--version", &["crm-chat 0.1.0"]);
 }
 
 #[test]
@@ -45,113 +45,114 @@ fn bad_usage_is_explained_and_exits_with_2() {
         ("remove --actor 1 --entity deal:1 --user 1 --if-absent no", "refuse, accept"),
         ("remove --actor 1 --entity deal:1 --user 1 --user 2", "cannot be used multiple times"),
         ("log --after -1", "--after <N>"),
-        ("export --store crm-chat.db", "a store is written as `sqlite:PATH`"),
-        ("export --store sqlite:", "a store is written as `sqlite:PATH`"),
+        ("export --store crm-chat.db", "expected `sqlite:PATH`"),
+        ("export --store sqlite:", "expected `sqlite:PATH`"),
         ("export --store sqlite://a.db", "as in `sqlite:a.db`"),
         ("export more", "unexpected argument 'more'"),
     ];
-    let place = Place::holding(WORLD);
-    for (line, said) in cases {
-        place.run(line).ended(2).said(said).answered("");
+    let dir = TestDir::with_store(WORLD);
+    for (line, message) in cases {
+        dir.run(line).assert_status(2).assert_stderr_has(message).assert_stdout("");
     }
-    place.run_with([]).ended(2).said("Usage: crm-chat [OPTIONS] <COMMAND>");
+    dir.run_args([]).assert_status(2).assert_stderr_has("Usage: crm-chat [OPTIONS] <COMMAND>");
 }
 
 #[test]
 fn only_import_creates_a_store() {
-    let place = Place::empty();
-    for line in READY {
-        place
-            .run(line)
-            .ended(3)
-            .said("`crm-chat.db`")
-            .said("no such file")
-            .said("hint: `crm-chat import");
-        assert_eq!(place.files(), [] as [&str; 0], "{line}");
+    let dir = TestDir::empty();
+    for line in STORE_COMMANDS {
+        dir.run(line)
+            .assert_status(3)
+            .assert_stderr_has("`crm-chat.db`")
+            .assert_stderr_has("no such file")
+            .assert_stderr_has("hint: `crm-chat import");
+        assert_eq!(dir.files(), [] as [&str; 0], "{line}");
     }
-    place.feed("import", WORLD).succeeded().answered("");
-    assert!(place.files().contains(&"crm-chat.db".to_owned()));
-    for line in READY {
-        place.run(line).succeeded();
+    dir.run_with_stdin("import", WORLD).assert_success().assert_stdout("");
+    assert!(dir.files().contains(&"crm-chat.db".to_owned()));
+    for line in STORE_COMMANDS {
+        dir.run(line).assert_success();
     }
 }
 
 #[test]
-fn the_store_is_named_by_the_option_else_by_the_environment_else_by_default() {
-    let place = Place::empty();
+fn store_is_selected_by_option_then_environment_then_default() {
+    let dir = TestDir::empty();
     let import = |store: &[&str], environment: &str| {
-        place.write("world.json", WORLD);
+        dir.write("world.json", WORLD);
         let mut program =
-            place.program(["import", "world.json"].into_iter().chain(store.iter().copied()));
+            dir.command(["import", "world.json"].into_iter().chain(store.iter().copied()));
         let status = program.env("CRM_CHAT_STORE", environment).status().unwrap();
         assert!(status.success());
     };
     import(&["--store", "sqlite:option.db"], "sqlite:environment.db");
-    assert_eq!(place.files(), ["option.db", "world.json"]);
+    assert_eq!(dir.files(), ["option.db", "world.json"]);
     import(&[], "sqlite:environment.db");
-    assert_eq!(place.files(), ["environment.db", "option.db", "world.json"]);
-    place.run("--store sqlite:environment.db export").succeeded();
-    let absolute = format!("sqlite:{}", place.path("option.db").display());
-    place.run(&format!("export --store {absolute}")).succeeded();
+    assert_eq!(dir.files(), ["environment.db", "option.db", "world.json"]);
+    dir.run("--store sqlite:environment.db export").assert_success();
+    let absolute = format!("sqlite:{}", dir.path("option.db").display());
+    dir.run(&format!("export --store {absolute}")).assert_success();
 }
 
 #[test]
-fn what_cannot_be_a_store_is_named_and_left_alone() {
-    let place = Place::empty();
-    place.write("notes.txt", "not a database");
-    place
-        .run("export --store sqlite:notes.txt")
-        .ended(3)
-        .said("`notes.txt`")
-        .said("not a SQLite database");
-    place.feed("import --store sqlite:notes.txt", WORLD).ended(3).said("`notes.txt`");
-    assert_eq!(std::fs::read_to_string(place.path("notes.txt")).unwrap(), "not a database");
-    place
-        .feed("import --store sqlite:no/a.db", WORLD)
-        .ended(3)
-        .said("hint: make the folder `no` first");
-    assert_eq!(place.files(), ["notes.txt"]);
+fn file_that_is_not_a_store_is_reported_and_left_alone() {
+    let dir = TestDir::empty();
+    dir.write("notes.txt", "not a database");
+    dir.run("export --store sqlite:notes.txt")
+        .assert_status(3)
+        .assert_stderr_has("`notes.txt`")
+        .assert_stderr_has("not a SQLite database");
+    dir.run_with_stdin("import --store sqlite:notes.txt", WORLD)
+        .assert_status(3)
+        .assert_stderr_has("`notes.txt`");
+    assert_eq!(std::fs::read_to_string(dir.path("notes.txt")).unwrap(), "not a database");
+    dir.run_with_stdin("import --store sqlite:no/a.db", WORLD)
+        .assert_status(3)
+        .assert_stderr_has("hint: create the directory `no` first");
+    assert_eq!(dir.files(), ["notes.txt"]);
 }
 
 #[test]
-fn unreadable_input_is_named_and_exits_with_2() {
-    let place = Place::holding(WORLD);
+fn unreadable_input_is_reported_and_exits_with_2() {
+    let dir = TestDir::with_store(WORLD);
     for command in ["import", "edit", "apply"] {
-        place.run(&format!("{command} none")).ended(2).said("cannot read `none`: ");
-        place.run(&format!("{command} .")).ended(2).said("cannot read `.`: ");
+        dir.run(&format!("{command} none"))
+            .assert_status(2)
+            .assert_stderr_has("cannot read `none`: ");
+        dir.run(&format!("{command} .")).assert_status(2).assert_stderr_has("cannot read `.`: ");
     }
 }
 
 #[test]
-fn the_demo_reads_in_80_columns_and_leaves_nothing_behind() {
-    let place = Place::empty();
-    let mut program = place.program(["demo"]);
-    program.env("TMPDIR", place.path(".")).env("CRM_CHAT_STORE", "sqlite:mine.db");
+fn demo_fits_80_columns_and_leaves_no_files() {
+    let dir = TestDir::empty();
+    let mut program = dir.command(["demo"]);
+    program.env("TMPDIR", dir.path(".")).env("CRM_CHAT_STORE", "sqlite:mine.db");
     let output = program.output().unwrap();
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), output.stderr);
     assert_eq!((output.status.code(), err.as_slice()), (Some(0), [].as_slice()));
     assert_eq!(out.lines().find(|line| line.chars().count() > 80), None);
-    for shown in [
+    for expected in [
         "\n  8773\n",
         "refused: CHAT_DELETE_USER_PERMISSION_DENIED",
         "\n  > 10  fails",
         "\"new_owner\":15",
     ] {
-        assert!(out.contains(shown), "no `{shown}` in\n{out}");
+        assert!(out.contains(expected), "no `{expected}` in\n{out}");
     }
-    assert_eq!(place.files(), [] as [&str; 0]);
+    assert_eq!(dir.files(), [] as [&str; 0]);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_output_that_cannot_be_written_is_told() {
-    let place = Place::holding(WORLD);
-    for line in READY
+fn output_that_cannot_be_written_is_reported() {
+    let dir = TestDir::with_store(WORLD);
+    for line in STORE_COMMANDS
         .into_iter()
         .filter(|line| !line.starts_with("edit") && *line != "apply" && *line != "log")
     {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let output = place.program(line.split(' ')).stdout(full).output().unwrap();
+        let output = dir.command(line.split(' ')).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{line}");
         let err = String::from_utf8(output.stderr).unwrap();
         assert!(err.starts_with("error: cannot write to standard output: "), "{err}");

@@ -1,10 +1,10 @@
-//! Single changes: what stands in their way, and what they make.
+//! Applies edits to a world.
 
 use crm_chat_domain::snapshot::{Chat, EditRejection};
 use crm_chat_domain::{ChatId, Edit, Snapshot, UserId};
 
-/// What a single change needs and the world lacks.
-pub(super) fn obstacle(world: &Snapshot, edit: &Edit) -> Option<EditRejection> {
+/// Returns the rejection of an edit that names something unknown.
+pub(super) fn rejection(world: &Snapshot, edit: &Edit) -> Option<EditRejection> {
     let is_known = |user: UserId| world.users.iter().any(|known| known.id == user);
     let chat = |id: ChatId| world.chats.iter().find(|known| known.id == id);
     match *edit {
@@ -33,9 +33,11 @@ pub(super) fn obstacle(world: &Snapshot, edit: &Edit) -> Option<EditRejection> {
     }
 }
 
-/// Makes a single change in whose way nothing stands.
-pub(super) fn make(world: &mut Snapshot, edit: &Edit) {
+/// Applies an edit that is not rejected.
+pub(super) fn apply(world: &mut Snapshot, edit: &Edit) {
     match *edit {
+        // Remove and push instead of updating in place: a link made again must become the newest,
+        // and for the other lists the order does not matter.
         Edit::AddUser(user) => {
             world.users.retain(|known| known.id != user.id);
             world.users.push(user);
@@ -44,6 +46,7 @@ pub(super) fn make(world: &mut Snapshot, edit: &Edit) {
         Edit::DeactivateUser { user } => set_active(world, user, false),
         Edit::AddChat { chat } => add_chat(world, chat),
         Edit::DeleteChat { chat } => {
+            // Records in the log outlive their chat.
             world.chats.retain(|known| known.id != chat);
             world.links.retain(|link| link.chat != chat);
             world.removers.retain(|remover| remover.chat != chat);
@@ -62,10 +65,10 @@ pub(super) fn make(world: &mut Snapshot, edit: &Edit) {
         Edit::SetOwner { chat, user } => in_chat(world, chat, |chat| chat.owner = Some(user)),
         Edit::ClearOwner { chat } => in_chat(world, chat, |chat| chat.owner = None),
         Edit::Link(link) => {
-            world.links.retain(|made| *made != link);
+            world.links.retain(|other| *other != link);
             world.links.push(link);
         }
-        Edit::Unlink(link) => world.links.retain(|made| *made != link),
+        Edit::Unlink(link) => world.links.retain(|other| *other != link),
         Edit::GrantAccess(access) => {
             world.access.retain(|granted| *granted != access);
             world.access.push(access);

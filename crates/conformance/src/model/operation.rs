@@ -1,4 +1,4 @@
-//! What can be done to a store, and what it responds.
+//! The operations on a store, and its responses.
 
 use std::fmt;
 
@@ -10,22 +10,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::difference::{Difference, difference};
-use super::explained::Explained;
+use super::explanation::ModelExplanation;
 
-/// One thing done to a store.
+/// An operation on a store.
 ///
-/// It is displayed, written and read as JSON: `{"remove":{"actor":1,"CRM_ENTITY_TYPE":"deal","CRM_ENTITY":21,"USER_ID":3}}`,
+/// Displayed and serialized as JSON:
+/// `{"remove":{"actor":1,"CRM_ENTITY_TYPE":"deal","CRM_ENTITY":21,"USER_ID":3}}`,
 /// `{"remove_many":[…]}`, `{"explain":{…}}`, `{"edit":{…}}` or `"dump"`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// Removes a user.
-    Remove(Call),
-    /// Removes many in one transaction. Requests that break rules 1 to 5 are answered beside it.
-    RemoveMany(Vec<Call>),
+    Remove(RemovalCall),
+    /// Removes several users in one transaction. Requests that violate rules 1 to 5 are answered
+    /// without it.
+    RemoveMany(Vec<RemovalCall>),
     /// Explains a removal.
-    Explain(Call),
-    /// Makes a single change.
+    Explain(RemovalCall),
+    /// Applies an edit.
     Edit(Edit),
     /// Dumps everything.
     Dump,
@@ -37,24 +39,24 @@ impl fmt::Display for Operation {
     }
 }
 
-/// As it is displayed, so that a counterexample can be pasted.
+/// Formats the operation as it is displayed, so that a counterexample can be pasted.
 impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// A request and who makes it. It is written as a line of `crm-chat apply`.
+/// A removal request and its actor. Serialized as a line of `crm-chat apply`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// On whose behalf.
+pub struct RemovalCall {
+    /// The user who makes the request.
     pub actor: UserId,
-    /// What is asked.
+    /// The request, not yet parsed.
     pub request: Request,
 }
 
-impl Call {
-    /// Makes a call of a typed removal.
+impl RemovalCall {
+    /// Creates a call from a typed removal.
     #[must_use]
     pub fn new(actor: UserId, removal: &Removal) -> Self {
         let request = removal.into();
@@ -62,7 +64,7 @@ impl Call {
     }
 }
 
-impl Serialize for Call {
+impl Serialize for RemovalCall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let request = &self.request;
         let fields = [
@@ -85,11 +87,11 @@ impl Serialize for Call {
     }
 }
 
-/// What a call may say. More is refused: a field that is misspelt must not be taken for one that is absent.
+/// The fields of a call. Any other is rejected: a misspelt field must not count as missing.
 const FIELDS: [&str; 6] =
     ["actor", "CRM_ENTITY_TYPE", "CRM_ENTITY", "USER_ID", "CHAT_ID", "if_absent"];
 
-/// A value that is read as the input.
+/// Returns a JSON value that parses as the input.
 fn value(input: &Input) -> Value {
     match input {
         Input::Absent => Value::Null,
@@ -99,7 +101,7 @@ fn value(input: &Input) -> Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Call {
+impl<'de> Deserialize<'de> for RemovalCall {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = Map::<String, Value>::deserialize(deserializer)?;
         if let Some(unknown) = map.keys().find(|name| !FIELDS.contains(&name.as_str())) {
@@ -116,36 +118,40 @@ impl<'de> Deserialize<'de> for Call {
     }
 }
 
-/// What a store responds to an [`Operation`].
+/// The response of a store to an [`Operation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
-    /// To [`Operation::Remove`].
+    /// The response to [`Operation::Remove`].
     Answer(Answer),
-    /// To [`Operation::RemoveMany`].
+    /// The response to [`Operation::RemoveMany`].
     Answers(Vec<Answer>),
-    /// To [`Operation::Explain`].
-    Explained(Explained),
-    /// To [`Operation::Edit`].
+    /// The response to [`Operation::Explain`].
+    Explained(ModelExplanation),
+    /// The response to [`Operation::Edit`].
     Edited(Result<(), EditRejection>),
-    /// To [`Operation::Dump`].
+    /// The response to [`Operation::Dump`].
     Dumped(Snapshot),
 }
 
 impl Response {
-    /// Tells whether `found` is what was expected. Dumps are compared by [`difference`].
+    /// Returns whether `actual` agrees with this expected response. Dumps are compared by
+    /// [`difference()`].
     #[must_use]
-    pub fn admits(&self, found: &Self) -> bool {
-        match (self, found) {
-            (Self::Dumped(expected), Self::Dumped(found)) => difference(expected, found).is_none(),
-            (expected, found) => expected == found,
+    pub fn matches(&self, actual: &Self) -> bool {
+        match (self, actual) {
+            (Self::Dumped(expected), Self::Dumped(actual)) => {
+                difference(expected, actual).is_none()
+            }
+            (expected, actual) => expected == actual,
         }
     }
 
-    /// Returns how a dump differs from the one expected; `None` for all other responses.
+    /// Returns the difference between an expected and an actual dump; `None` for all other
+    /// responses.
     #[must_use]
-    pub fn difference(&self, found: &Self) -> Option<Difference> {
-        match (self, found) {
-            (Self::Dumped(expected), Self::Dumped(found)) => difference(expected, found),
+    pub fn difference(&self, actual: &Self) -> Option<Difference> {
+        match (self, actual) {
+            (Self::Dumped(expected), Self::Dumped(actual)) => difference(expected, actual),
             _ => None,
         }
     }

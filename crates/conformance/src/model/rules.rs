@@ -1,108 +1,109 @@
-//! The table of the rules.
+//! The rules as a table.
 
 use crm_chat_domain::snapshot::{AccessGrant, Link, RemovalRight};
 use crm_chat_domain::{
     Answer, Argument, Change, IfAbsent, Outcome, Refusal, Removal, Rule, Snapshot, UserId,
 };
 
-use super::explained::{Explained, Verdict};
-use super::question::{Asked, Field, Question};
+use super::explanation::{ModelExplanation, ModelVerdict};
+use super::request::{Evaluation, Field, ParsedRequest};
 
-/// One rule: whether it holds, and the answer if it does not. `None` says that an id or the chat it speaks of is not known.
-struct Row {
+/// A rule: a predicate, and the answer if it does not hold. Both return `None` if the rule concerns
+/// an id or a chat that is not known.
+struct RuleRow {
     rule: Rule,
-    holds: fn(&Question<'_>) -> Option<bool>,
-    otherwise: fn(&Question<'_>) -> Option<Answer>,
+    holds: fn(&Evaluation<'_>) -> Option<bool>,
+    otherwise: fn(&Evaluation<'_>) -> Option<Answer>,
 }
 
-const TABLE: [Row; 12] = [
-    Row {
+const TABLE: [RuleRow; 12] = [
+    RuleRow {
         rule: Rule::UserId,
-        holds: |q| Some(q.user().is_some()),
+        holds: |e| Some(e.user().is_some()),
         otherwise: |_| Some(Err(Refusal::EmptyUser)),
     },
-    Row {
+    RuleRow {
         rule: Rule::CrmData,
-        holds: |q| Some(q.asked.kind != Field::Absent && q.asked.id != Field::Absent),
+        holds: |e| Some(e.request.kind != Field::Missing && e.request.id != Field::Missing),
         otherwise: |_| Some(Err(Refusal::EmptyCrmData)),
     },
-    Row {
+    RuleRow {
         rule: Rule::EntityId,
-        holds: |q| Some(q.asked.id.value().is_some()),
+        holds: |e| Some(e.request.id.value().is_some()),
         otherwise: |_| Some(Err(Refusal::InvalidArgument(Argument::CrmEntity))),
     },
-    Row {
+    RuleRow {
         rule: Rule::ChatId,
-        holds: |q| Some(q.asked.chat != Field::Odd),
+        holds: |e| Some(e.request.chat != Field::Invalid),
         otherwise: |_| Some(Err(Refusal::InvalidArgument(Argument::ChatId))),
     },
-    Row {
+    RuleRow {
         rule: Rule::EntityKind,
-        holds: |q| Some(q.asked.kind.value().is_some()),
+        holds: |e| Some(e.request.kind.value().is_some()),
         otherwise: |_| Some(Err(Refusal::UnknownEntityKind)),
     },
-    Row {
+    RuleRow {
         rule: Rule::Messenger,
-        holds: |q| Some(q.world.messenger_installed),
+        holds: |e| Some(e.world.messenger_installed),
         otherwise: |_| Some(Err(Refusal::MessengerNotInstalled)),
     },
-    Row {
+    RuleRow {
         rule: Rule::Access,
-        holds: |q| {
-            let (user, entity) = (q.actor, q.entity()?);
-            Some(q.world.access.contains(&AccessGrant { user, entity }))
+        holds: |e| {
+            let (user, entity) = (e.actor, e.entity()?);
+            Some(e.world.access.contains(&AccessGrant { user, entity }))
         },
-        otherwise: |q| {
-            let (actor, entity) = (q.actor, q.entity()?);
+        otherwise: |e| {
+            let (actor, entity) = (e.actor, e.entity()?);
             Some(Err(Refusal::AccessDenied { actor, entity }))
         },
     },
-    Row {
+    RuleRow {
         rule: Rule::Chat,
-        holds: |q| match q.asked.chat {
-            Field::Is(_) => Some(true),
-            Field::Odd => None,
-            Field::Absent => q.entity().map(|_| q.chat().is_some()),
+        holds: |e| match e.request.chat {
+            Field::Valid(_) => Some(true),
+            Field::Invalid => None,
+            Field::Missing => e.entity().map(|_| e.chat().is_some()),
         },
         otherwise: |_| Some(Ok(Outcome::NoChat)),
     },
-    Row {
+    RuleRow {
         rule: Rule::Link,
-        // The last chat is one that is linked, whoever asks.
-        holds: |q| {
-            let (entity, chat) = (q.entity()?, q.chat()?);
-            Some(q.world.links.contains(&Link { entity, chat }))
+        // The last chat is always linked, so the rule holds for it.
+        holds: |e| {
+            let (entity, chat) = (e.entity()?, e.chat()?);
+            Some(e.world.links.contains(&Link { entity, chat }))
         },
-        otherwise: |q| {
-            let (entity, chat) = (q.entity()?, q.chat()?);
+        otherwise: |e| {
+            let (entity, chat) = (e.entity()?, e.chat()?);
             Some(Err(Refusal::ChatNotInCrm { chat, entity }))
         },
     },
-    Row {
+    RuleRow {
         rule: Rule::Permission,
-        holds: |q| {
-            let (user, _, chat) = (q.actor, q.entity()?, q.chat()?);
-            Some(q.world.removers.contains(&RemovalRight { user, chat }))
+        holds: |e| {
+            let (user, _, chat) = (e.actor, e.entity()?, e.chat()?);
+            Some(e.world.removers.contains(&RemovalRight { user, chat }))
         },
-        otherwise: |q| {
-            let (actor, entity, chat) = (q.actor, q.entity()?, q.chat()?);
+        otherwise: |e| {
+            let (actor, entity, chat) = (e.actor, e.entity()?, e.chat()?);
             Some(Err(Refusal::RemovalDenied { actor, chat, entity }))
         },
     },
-    Row {
+    RuleRow {
         rule: Rule::ActiveUser,
-        holds: |q| q.user().map(|user| is_active(q.world, user)),
-        otherwise: |q| q.user().map(|user| Err(Refusal::UserNotActive { user })),
+        holds: |e| e.user().map(|user| is_active(e.world, user)),
+        otherwise: |e| e.user().map(|user| Err(Refusal::UserNotActive { user })),
     },
-    Row {
+    RuleRow {
         rule: Rule::Member,
-        holds: |q| {
-            let (user, chat) = (q.user()?, q.chat()?);
-            Some(q.members(chat).any(|member| member == user))
+        holds: |e| {
+            let (user, chat) = (e.user()?, e.chat()?);
+            Some(e.members(chat).any(|member| member == user))
         },
-        otherwise: |q| {
-            let (user, chat) = (q.user()?, q.chat()?);
-            Some(match q.asked.if_absent {
+        otherwise: |e| {
+            let (user, chat) = (e.user()?, e.chat()?);
+            Some(match e.request.if_absent {
                 IfAbsent::Refuse => Err(Refusal::NotAMember { user, chat }),
                 IfAbsent::Accept => Ok(Outcome::AlreadyAbsent { chat }),
             })
@@ -115,28 +116,31 @@ fn is_active(world: &Snapshot, user: UserId) -> bool {
     users.any(|known| known.id == user && known.active)
 }
 
-impl Question<'_> {
-    /// What must be answered to a request that can be read.
+impl Evaluation<'_> {
+    /// Returns the answer to a request whose fields are all valid.
     pub(super) fn answer(&self) -> Answer {
         let answer = self.explain().answer();
-        answer
-            .expect("the user and the entity are known, so every rule can be asked until one fails")
+        answer.expect(
+            "the user and the entity are known, so every rule can be evaluated until one fails",
+        )
     }
 
-    pub(super) fn explain(&self) -> Explained {
-        let verdict = |row: &Row| match (row.holds)(self) {
-            Some(true) => Verdict::Holds,
-            Some(false) => (row.otherwise)(self).map_or(Verdict::CannotBeAsked, Verdict::Fails),
-            None => Verdict::CannotBeAsked,
+    pub(super) fn explain(&self) -> ModelExplanation {
+        let verdict = |row: &RuleRow| match (row.holds)(self) {
+            Some(true) => ModelVerdict::Holds,
+            Some(false) => {
+                (row.otherwise)(self).map_or(ModelVerdict::CannotBeAsked, ModelVerdict::Fails)
+            }
+            None => ModelVerdict::CannotBeAsked,
         };
         let all_hold = TABLE.iter().all(|row| (row.holds)(self) == Some(true));
-        Explained {
+        ModelExplanation {
             verdicts: TABLE.iter().map(|row| (row.rule, verdict(row))).collect(),
             change: if all_hold { self.change() } else { None },
         }
     }
 
-    /// What a removal changes if every rule holds.
+    /// Returns the change of a removal for which every rule holds.
     fn change(&self) -> Option<Change> {
         let (chat, user) = (self.chat()?, self.user()?);
         Some(Change {
@@ -149,21 +153,21 @@ impl Question<'_> {
     }
 }
 
-/// Reads a request by the rules that look at nothing else.
-pub(super) fn parse(asked: &Asked) -> Result<Removal, Refusal> {
-    let nothing = Snapshot::default();
-    let question = Question::new(&nothing, UserId::MIN, *asked);
+/// Parses a request by the rules that look at nothing else.
+pub(super) fn parse(request: &ParsedRequest) -> Result<Removal, Refusal> {
+    let empty = Snapshot::default();
+    let evaluation = Evaluation::new(&empty, UserId::MIN, *request);
     for row in TABLE.iter().filter(|row| row.rule <= Rule::EntityKind) {
-        if (row.holds)(&question) != Some(true)
-            && let Some(Err(refusal)) = (row.otherwise)(&question)
+        if (row.holds)(&evaluation) != Some(true)
+            && let Some(Err(refusal)) = (row.otherwise)(&evaluation)
         {
             return Err(refusal);
         }
     }
-    let known = question.entity().zip(question.user());
+    let known = evaluation.entity().zip(evaluation.user());
     let (entity, user) = known.expect("rules 1 to 5 hold, so the user and the entity are known");
-    let removal = Removal::new(entity, user).if_absent(asked.if_absent);
-    Ok(match asked.chat.value() {
+    let removal = Removal::new(entity, user).if_absent(request.if_absent);
+    Ok(match request.chat.value() {
         Some(chat) => removal.in_chat(chat),
         None => removal,
     })

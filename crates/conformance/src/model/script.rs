@@ -1,4 +1,4 @@
-//! A world and what is done in it, as text.
+//! A world and a sequence of operations, as text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,30 +9,30 @@ use serde::Serialize;
 
 use super::operation::Operation;
 
-/// A world and the operations done in it, one after another.
+/// A world and the operations performed in it, in sequence.
 ///
-/// It is displayed, also for debugging, as text that can be pasted into a test and read back: the world on the first
-/// line, then one operation a line, all as JSON. Blank lines, and what follows `//` at the beginning of a line or a space
-/// and `//` later, are not read.
+/// Displayed and debug-formatted as text that can be pasted into a test and parsed again: the world
+/// on the first line, then one operation per line, all as JSON. Blank lines are ignored, and so are
+/// comments: `//` at the beginning of a line, or ` //` within one.
 ///
 /// ```
 /// use crm_chat_conformance::model::Script;
 ///
 /// let script: Script = r#"
-///     {"chats": [{"id": 11, "members": [3]}]} // nobody has any right
+///     {"chats": [{"id": 11, "members": [3]}]} // without any rights
 ///     {"remove": {"actor": 1, "CRM_ENTITY_TYPE": "deal", "CRM_ENTITY": 21, "USER_ID": 3}}
 ///     "dump"
 /// "#
 /// .parse()?;
 /// assert_eq!(script.operations.len(), 2);
 /// assert_eq!(script.to_string().parse(), Ok(script));
-/// # Ok::<(), crm_chat_conformance::model::InvalidScript>(())
+/// # Ok::<(), crm_chat_conformance::model::ParseScriptError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Script {
-    /// What the store holds at first.
+    /// The initial state of the store.
     pub world: Snapshot,
-    /// What is done to it.
+    /// The operations.
     pub operations: Vec<Operation>,
 }
 
@@ -52,9 +52,9 @@ impl fmt::Debug for Script {
     }
 }
 
-/// Writes a world without the fields that have their default: shorter to read.
+/// Formats a world without the fields that have their default, to keep it readable.
 pub(crate) fn world_line(world: &Snapshot) -> Result<String, fmt::Error> {
-    let line = Line {
+    let line = WorldLine {
         messenger_installed: world.messenger_installed,
         users: &world.users,
         chats: &world.chats,
@@ -67,7 +67,7 @@ pub(crate) fn world_line(world: &Snapshot) -> Result<String, fmt::Error> {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct WorldLine<'a> {
     #[serde(skip_serializing_if = "Clone::clone")]
     messenger_installed: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -84,29 +84,30 @@ struct Line<'a> {
     removals: &'a [RemovalRecord],
 }
 
-/// Says that a text is no [`Script`]. The message names the line, counted from 1.
+/// The error returned when a text is not a valid [`Script`]. The message names the line, counted
+/// from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
-pub struct InvalidScript {
+pub struct ParseScriptError {
     line: usize,
     problem: String,
 }
 
 impl FromStr for Script {
-    type Err = InvalidScript;
+    type Err = ParseScriptError;
 
-    fn from_str(text: &str) -> Result<Self, InvalidScript> {
-        let at = |line: usize, problem: &dyn fmt::Display| InvalidScript {
+    fn from_str(text: &str) -> Result<Self, ParseScriptError> {
+        let error_at = |line: usize, problem: &dyn fmt::Display| ParseScriptError {
             line: line + 1,
             problem: problem.to_string(),
         };
-        let unreadable = |line: usize, error: &serde_json::Error| {
+        let invalid = |line: usize, error: &serde_json::Error| {
             let text = error.to_string();
-            // Of the line's text it knows only that it is the first.
+            // Each line is parsed by itself, so the parser calls it line 1.
             let problem = text.split(" at line 1 column").next().unwrap_or_default();
             match error.column() {
-                0 => at(line, &problem),
-                column => at(line, &format_args!("{problem} (column {column})")),
+                0 => error_at(line, &problem),
+                column => error_at(line, &format_args!("{problem} (column {column})")),
             }
         };
         let code = |line: &str| {
@@ -117,14 +118,12 @@ impl FromStr for Script {
         let lines = text.lines().map(code).enumerate();
         let mut lines = lines.filter(|(_, line)| !line.is_empty());
 
-        let (line, first) = lines.next().ok_or_else(|| at(0, &"there is no world"))?;
+        let (line, first) = lines.next().ok_or_else(|| error_at(0, &"the world is missing"))?;
         let world: Snapshot =
-            serde_json::from_str(&first).map_err(|error| unreadable(line, &error))?;
-        world.validate().map_err(|error| at(line, &error))?;
+            serde_json::from_str(&first).map_err(|error| invalid(line, &error))?;
+        world.validate().map_err(|error| error_at(line, &error))?;
         let operations = lines
-            .map(|(line, json)| {
-                serde_json::from_str(&json).map_err(|error| unreadable(line, &error))
-            })
+            .map(|(line, json)| serde_json::from_str(&json).map_err(|error| invalid(line, &error)))
             .collect::<Result<_, _>>()?;
         Ok(Self { world, operations })
     }
@@ -135,17 +134,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remarks_are_not_read() {
-        let script = "// a remark\n{} // another\n\n    // and one\n\"dump\" //";
-        let read: Script = script.parse().expect("remarks are left out");
+    fn comments_are_ignored() {
+        let script = "// a comment\n{} // another\n\n    // and one\n\"dump\" //";
+        let read: Script = script.parse().expect("comments are ignored");
         assert_eq!(read.to_string(), "{}\n\"dump\"");
     }
 
-    /// A misspelt field is not an absent one: the script would hold for another reason.
+    /// A misspelt field must not count as missing: the script would pass for another reason.
     #[test]
-    fn what_is_no_script_is_told_with_its_line() {
+    fn parse_error_names_the_line() {
         for (text, expected) in [
-            ("", "line 1: there is no world"),
+            ("", "line 1: the world is missing"),
             (
                 "{}\n\n\"dumb\"",
                 "line 3: unknown variant `dumb`, expected one of `remove`, `remove_many`, `explain`, `edit`, `dump` (column 6)",

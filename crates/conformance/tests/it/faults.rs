@@ -1,6 +1,6 @@
 //! The fault-injecting decorator.
 
-use crm_chat_conformance::faults::{Call, Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate, PortCall};
 use crm_chat_conformance::fixtures::{after, change, chat, entity, office, removal, user};
 use crm_chat_domain::{OwnerChange, RemoveError, Store, StoreErrorKind, UnitOfWork, remove_user};
 use crm_chat_memory::Memory;
@@ -20,28 +20,29 @@ fn kind(error: &RemoveError) -> Option<StoreErrorKind> {
 }
 
 #[test]
-fn it_records_the_questions_with_their_arguments() {
+fn calls_are_recorded_with_their_arguments() {
     let store = faulty_office();
-    let asked = removal(12).in_chat(chat(8773));
-    block_on(remove_user(&store, user(1), &asked)).unwrap();
+    let request = removal(12).in_chat(chat(8773));
+    block_on(remove_user(&store, user(1), &request)).unwrap();
     let (actor, entity, chat) = (user(1), entity("deal:288"), chat(8773));
     let expected = [
-        Call::Begin,
-        Call::MessengerInstalled,
-        Call::HasAccess { actor, entity },
-        Call::IsLinked { chat, entity },
-        Call::MayRemove { actor, chat, entity },
-        Call::IsActive { user: user(12) },
-        Call::Role { chat, user: user(12) },
-        Call::RemoveMember(change(12, OwnerChange::Unchanged)),
-        Call::Commit,
+        PortCall::Begin,
+        PortCall::MessengerInstalled,
+        PortCall::HasAccess { actor, entity },
+        PortCall::IsLinked { chat, entity },
+        PortCall::MayRemove { actor, chat, entity },
+        PortCall::IsActive { user: user(12) },
+        PortCall::Role { chat, user: user(12) },
+        PortCall::RemoveMember(change(12, OwnerChange::Unchanged)),
+        PortCall::Commit,
     ];
     assert_eq!(store.calls(), expected);
 }
 
-/// A commit that happened is *outcome unknown*, whatever kind was asked for; one that did not is what was asked for.
+/// A commit that took effect is *outcome unknown*, whatever kind was injected; one that did not has
+/// the injected kind.
 #[test]
-fn a_commit_fails_before_or_after_its_effect() {
+fn commit_fails_before_or_after_its_effect() {
     let commit = 9;
     let removed = after(&office(), &change(12, OwnerChange::Unchanged));
     let faults = [
@@ -60,7 +61,7 @@ fn a_commit_fails_before_or_after_its_effect() {
 }
 
 #[test]
-fn a_fault_happens_once_is_counted_from_its_injection_and_can_be_taken_back() {
+fn fault_happens_once_counts_from_its_injection_and_can_be_cleared() {
     let store = faulty_office();
     block_on(store.begin()).unwrap();
     for _ in 0..2 {
@@ -69,18 +70,19 @@ fn a_fault_happens_once_is_counted_from_its_injection_and_can_be_taken_back() {
         assert!(block_on(store.begin()).is_ok());
     }
     store.inject(1, Fault::Before(StoreErrorKind::Unavailable));
-    store.heal();
+    store.clear_faults();
     assert!(block_on(store.begin()).is_ok());
 }
 
-/// Held before its effect a commit has none, held after it has; either way its caller waits until the gate is opened.
+/// A commit held before its effect has none, one held after it has; the caller waits until the gate
+/// is opened in both cases.
 #[test]
-fn a_stalled_call_waits_for_its_gate() {
+fn stalled_call_waits_for_its_gate() {
     for (stall, records) in [(Fault::StallBefore as fn(Gate) -> Fault, 2), (Fault::StallAfter, 3)] {
         let (store, gate) = (faulty_office(), Gate::default());
         store.inject(9, stall(gate.clone()));
-        let asked = removal(12);
-        let mut removing = Box::pin(remove_user(&store, user(1), &asked));
+        let request = removal(12);
+        let mut removing = Box::pin(remove_user(&store, user(1), &request));
         assert!(block_on(poll_once(&mut removing)).is_none());
         block_on(gate.reached());
         if records == 3 {
@@ -92,15 +94,15 @@ fn a_stalled_call_waits_for_its_gate() {
     }
 }
 
-/// A fault at the rollback hides nothing: the first failure is told.
+/// A fault at the rollback hides nothing: the first failure is reported.
 #[test]
-fn a_failed_rollback_is_not_told() {
+fn failed_rollback_does_not_replace_first_failure() {
     let store = faulty_office();
     store.inject(2, Fault::Before(StoreErrorKind::Corrupt));
     store.inject(3, Fault::After(StoreErrorKind::Other));
     let error = block_on(remove_user(&store, user(1), &removal(12))).unwrap_err();
     assert_eq!(kind(&error), Some(StoreErrorKind::Corrupt));
-    assert_eq!(store.calls().last(), Some(&Call::Rollback));
+    assert_eq!(store.calls().last(), Some(&PortCall::Rollback));
 
     let tx = block_on(store.begin()).unwrap();
     store.inject(1, Fault::After(StoreErrorKind::Other));

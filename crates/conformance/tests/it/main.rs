@@ -1,9 +1,9 @@
-//! The kit tested by itself.
+//! Tests of the suite and the kit themselves.
 
-mod abandon;
-mod broken;
+mod cancellation;
 mod differential;
 mod faults;
-mod list;
+mod flaws;
+mod registry;
 mod strict;
 mod versions;

@@ -1,12 +1,11 @@
-//! The strict double: right callers pass, each breach is stopped.
+//! The strict decorator accepts the core and stops every breach of the protocol.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crm_chat_conformance::faults::{Call, Fault, Faulty};
+use crm_chat_conformance::doubles::{Fault, Faulty, PortCall, Strict};
 use crm_chat_conformance::fixtures::{change, chat, entity, office, removal, user};
+use crm_chat_conformance::generators;
 use crm_chat_conformance::model::Model;
-use crm_chat_conformance::strategies;
-use crm_chat_conformance::strict::Strict;
 use crm_chat_domain::{
     ChatRepo, CrmRepo, OwnerChange, Permissions, Store, StoreError, StoreErrorKind, UnitOfWork,
     UserRepo, remove_user, remove_users,
@@ -24,9 +23,9 @@ fn strict_office() -> Strict<Memory> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The core keeps the protocol: one removal and a batch, in any world.
+    /// The core keeps the protocol for one removal and for a batch, in any world.
     #[test]
-    fn the_core_keeps_the_protocol((world, actor, removal) in strategies::world_and_removal()) {
+    fn core_keeps_the_protocol((world, actor, removal) in generators::arb_world_and_removal()) {
         let memory = Memory::new();
         block_on(memory.load(&world)).unwrap();
         let store = Strict::new(memory);
@@ -38,9 +37,9 @@ proptest! {
     }
 }
 
-/// It rolls back after a failure, whichever call fails, and settles every transaction.
+/// The core rolls back after a failure of any call, and settles every transaction.
 #[test]
-fn the_core_keeps_the_protocol_when_calls_fail() {
+fn core_keeps_the_protocol_when_calls_fail() {
     for n in 1..=10 {
         let memory = Memory::new();
         block_on(memory.load(&office())).unwrap();
@@ -52,109 +51,132 @@ fn the_core_keeps_the_protocol_when_calls_fail() {
     }
 }
 
-/// The calls by which user 1 removes the owner of chat 8773.
-fn right() -> [Call; 9] {
+/// Returns the calls by which user 1 removes the owner of chat 8773.
+fn correct_calls() -> [PortCall; 9] {
     let (actor, entity, chat) = (user(1), entity("deal:288"), chat(8773));
     [
-        Call::MessengerInstalled,
-        Call::HasAccess { actor, entity },
-        Call::LastChat { entity },
-        Call::MayRemove { actor, chat, entity },
-        Call::IsActive { user: user(7) },
-        Call::Role { chat, user: user(7) },
-        Call::Successor { chat, leaving: user(7) },
-        Call::RemoveMember(change(7, OwnerChange::PassesTo(user(13)))),
-        Call::Commit,
+        PortCall::MessengerInstalled,
+        PortCall::HasAccess { actor, entity },
+        PortCall::LastChat { entity },
+        PortCall::MayRemove { actor, chat, entity },
+        PortCall::IsActive { user: user(7) },
+        PortCall::Role { chat, user: user(7) },
+        PortCall::Successor { chat, leaving: user(7) },
+        PortCall::RemoveMember(change(7, OwnerChange::PassesTo(user(13)))),
+        PortCall::Commit,
     ]
 }
 
-/// Announces the removal by an actor and makes calls.
-async fn make(store: &Strict<Memory>, actor: i64, calls: &[Call]) -> Result<(), StoreError> {
+/// Prefetches the removal by an actor and makes calls.
+async fn make_calls(
+    store: &Strict<Memory>,
+    actor: i64,
+    calls: &[PortCall],
+) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
     tx.prefetch(user(actor), &removal(7)).await;
     for call in calls {
         match *call {
-            Call::Begin => {}
-            Call::MessengerInstalled => drop(tx.messenger_installed().await?),
-            Call::HasAccess { actor, entity } => drop(tx.has_access(actor, entity).await?),
-            Call::LastChat { entity } => drop(tx.last_chat(entity).await?),
-            Call::IsLinked { chat, entity } => drop(tx.is_linked(chat, entity).await?),
-            Call::MayRemove { actor, chat, entity } => {
-                let _ = tx.may_remove(actor, chat, entity).await?;
+            PortCall::Begin => {}
+            PortCall::MessengerInstalled => drop(tx.messenger_installed().await?),
+            PortCall::HasAccess { actor, entity } => drop(tx.has_access(actor, entity).await?),
+            PortCall::LastChat { entity } => drop(tx.last_chat(entity).await?),
+            PortCall::IsLinked { chat, entity } => drop(tx.is_linked(chat, entity).await?),
+            PortCall::MayRemove { actor, chat, entity } => {
+                tx.may_remove(actor, chat, entity).await?;
             }
-            Call::IsActive { user } => drop(tx.is_active(user).await?),
-            Call::Role { chat, user } => drop(tx.role(chat, user).await?),
-            Call::Successor { chat, leaving } => drop(tx.successor(chat, leaving).await?),
-            Call::RemoveMember(change) => drop(tx.remove_member(&change).await?),
-            Call::Commit => return tx.commit().await,
-            Call::Rollback => return tx.rollback().await,
+            PortCall::IsActive { user } => drop(tx.is_active(user).await?),
+            PortCall::Role { chat, user } => drop(tx.role(chat, user).await?),
+            PortCall::Successor { chat, leaving } => drop(tx.successor(chat, leaving).await?),
+            PortCall::RemoveMember(change) => drop(tx.remove_member(&change).await?),
+            PortCall::Commit => return tx.commit().await,
+            PortCall::Rollback => return tx.rollback().await,
         }
     }
     Ok(())
 }
 
-fn stops(actor: i64, calls: &[Call]) -> bool {
-    stop(actor, calls).is_some()
+fn is_stopped(actor: i64, calls: &[PortCall]) -> bool {
+    panic_of(actor, calls).is_some()
 }
 
-/// What a caller who is stopped is told.
-fn stop(actor: i64, calls: &[Call]) -> Option<String> {
+/// Returns the panic message if the calls are stopped.
+fn panic_of(actor: i64, calls: &[PortCall]) -> Option<String> {
     let store = strict_office();
-    let made = catch_unwind(AssertUnwindSafe(|| block_on(make(&store, actor, calls))));
-    let told = made.err()?.downcast::<String>();
-    Some(*told.expect("the panic is a text"))
+    let result = catch_unwind(AssertUnwindSafe(|| block_on(make_calls(&store, actor, calls))));
+    let message = result.err()?.downcast::<String>();
+    Some(*message.expect("the message is a string"))
 }
 
 #[test]
-fn whoever_is_stopped_is_told_what_was_due() {
-    let decided = [&right()[..8], &[Call::MessengerInstalled]].concat();
-    for (calls, due) in [
-        (&[Call::Commit][..], "MessengerInstalled; the call is Commit"),
+fn panic_names_the_expected_call() {
+    let decided = [&correct_calls()[..8], &[PortCall::MessengerInstalled]].concat();
+    for (calls, expected) in [
+        (&[PortCall::Commit][..], "MessengerInstalled; the call is Commit"),
         (
             &decided[..],
-            "the removal is decided, so Commit or another announcement; the call is MessengerInstalled",
+            "the removal is decided, so Commit or another prefetch; the call is MessengerInstalled",
         ),
     ] {
-        assert_eq!(stop(1, calls), Some(format!("expected: {due}")));
+        assert_eq!(panic_of(1, calls), Some(format!("expected: {expected}")));
     }
 }
 
-/// What comes after how many right calls.
+/// A call that breaks the protocol after a number of correct ones.
+struct Breach {
+    name: &'static str,
+    correct_calls: usize,
+    call: PortCall,
+}
+
 #[test]
 fn every_breach_is_stopped() {
     let (deal, eight) = (entity("deal:288"), chat(8773));
-    let access_of = |id| Call::HasAccess { actor: user(id), entity: deal };
-    let linked = Call::IsLinked { chat: eight, entity: deal };
-    let written = |owner| Call::RemoveMember(change(7, owner));
-    let right_write = right()[7];
+    let access_of = |id| PortCall::HasAccess { actor: user(id), entity: deal };
+    let linked = PortCall::IsLinked { chat: eight, entity: deal };
+    let write_with = |owner| PortCall::RemoveMember(change(7, owner));
+    let correct_write = correct_calls()[7];
     let breaches = [
-        ("a question out of order", 0, access_of(1)),
-        ("a question asked twice", 1, Call::MessengerInstalled),
-        ("a question about somebody else", 1, access_of(2)),
-        ("rule 9 asked of the last chat", 3, linked),
-        ("a write before the last question", 6, right_write),
-        ("a write that leaves the owner", 7, written(OwnerChange::Unchanged)),
-        ("a write that names another owner", 7, written(OwnerChange::PassesTo(user(12)))),
-        ("a question after the write", 8, Call::MessengerInstalled),
-        ("a second write", 8, right_write),
-        ("a commit before an answer stands", 4, Call::Commit),
-        ("a rollback without a failure", 8, Call::Rollback),
+        Breach { name: "a query out of order", correct_calls: 0, call: access_of(1) },
+        Breach { name: "a query made twice", correct_calls: 1, call: PortCall::MessengerInstalled },
+        Breach { name: "a query about another user", correct_calls: 1, call: access_of(2) },
+        Breach { name: "rule 9 checked for the last chat", correct_calls: 3, call: linked },
+        Breach { name: "a write before the last query", correct_calls: 6, call: correct_write },
+        Breach {
+            name: "a write that keeps the owner",
+            correct_calls: 7,
+            call: write_with(OwnerChange::Unchanged),
+        },
+        Breach {
+            name: "a write that names another owner",
+            correct_calls: 7,
+            call: write_with(OwnerChange::PassesTo(user(12))),
+        },
+        Breach {
+            name: "a query after the write",
+            correct_calls: 8,
+            call: PortCall::MessengerInstalled,
+        },
+        Breach { name: "a second write", correct_calls: 8, call: correct_write },
+        Breach { name: "a commit before the decision", correct_calls: 4, call: PortCall::Commit },
+        Breach { name: "a rollback without a failure", correct_calls: 8, call: PortCall::Rollback },
     ];
-    assert!(!stops(1, &right()));
-    for (what, made, breach) in breaches {
-        let calls = [&right()[..made], &[breach]].concat();
-        assert!(!stops(1, &right()[..made]), "what comes before {what}");
-        assert!(stops(1, &calls), "{what}");
+    assert!(!is_stopped(1, &correct_calls()));
+    for Breach { name, correct_calls: number, call } in breaches {
+        let calls = [&correct_calls()[..number], &[call]].concat();
+        assert!(!is_stopped(1, &correct_calls()[..number]), "the calls before {name}");
+        assert!(is_stopped(1, &calls), "{name}");
     }
-    let after_refusal = [Call::MessengerInstalled, access_of(4), Call::LastChat { entity: deal }];
-    assert!(!stops(4, &after_refusal[..2]));
-    assert!(stops(4, &after_refusal), "a question after the one that decides");
+    let after_refusal =
+        [PortCall::MessengerInstalled, access_of(4), PortCall::LastChat { entity: deal }];
+    assert!(!is_stopped(4, &after_refusal[..2]));
+    assert!(is_stopped(4, &after_refusal), "a query after the one that decides");
 }
 
 #[test]
-fn a_transaction_that_is_only_dropped_is_not_settled() {
+fn dropped_transaction_is_not_settled() {
     let store = strict_office();
-    block_on(make(&store, 1, &right()[..8])).unwrap();
+    block_on(make_calls(&store, 1, &correct_calls()[..8])).unwrap();
     let settled = catch_unwind(AssertUnwindSafe(|| store.assert_settled()));
     assert!(settled.is_err());
 }

@@ -1,8 +1,9 @@
-//! A small backend that is right in two ways, and wrong in as many as there are flaws.
+//! A small multi-version backend that is correct in two modes, and wrong in one way per flaw.
 //!
-//! Each transaction works on a copy of the world as it was at `begin`. Pessimistic, it holds a lock from then on.
-//! Optimistic, it notes what it read and wrote, and its commit is certified: it is a conflict if it and the committed
-//! transactions have no serial order that respects real time.
+//! Each transaction works on a copy of the world as of its `begin`. In the pessimistic mode, it
+//! holds a lock from then on. In the optimistic mode, it notes its reads and writes, and its commit
+//! is certified: it is a conflict if it and the committed transactions have no serial order that
+//! respects real time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,14 +25,14 @@ pub(crate) use certify::{Footprint, Key};
 pub(crate) use flaw::Flaw;
 pub(crate) use transaction::VersionsTransaction;
 
-/// How transactions are kept apart.
+/// The concurrency control of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Pessimistic,
     Optimistic,
 }
 
-/// The store: a handle.
+/// The store. Clones are handles on the same data.
 #[derive(Clone)]
 pub(crate) struct Versions(Arc<Shared>);
 
@@ -39,10 +40,10 @@ pub(crate) struct Shared {
     mode: Mode,
     flaw: Option<Flaw>,
     data: Mutex<Data>,
-    /// Held by a transaction of the pessimistic mode.
+    /// Held by each transaction in the pessimistic mode.
     lock: Arc<async_lock::Mutex<()>>,
-    damaged: AtomicBool,
-    /// For the flaws that keep what they should not.
+    corrupted: AtomicBool,
+    /// State of the flaws that cache access and lock rows.
     access_cache: Mutex<HashMap<Entity, bool>>,
     rows: Mutex<HashMap<UserId, Arc<async_lock::Mutex<()>>>>,
 }
@@ -50,18 +51,18 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(crate) struct Data {
     world: Snapshot,
-    /// The number of each record.
+    /// The log number of each record.
     numbers: Vec<u64>,
     numbered: u64,
     clock: u64,
     committed: Vec<Footprint>,
-    /// What transactions have written and not committed yet, for a flaw that reads it.
+    /// Uncommitted writes of all transactions, for the flaw that reads them.
     pending: Vec<Change>,
 }
 
 impl Shared {
     fn data(&self) -> MutexGuard<'_, Data> {
-        self.data.lock().expect("no holder panics")
+        self.data.lock().expect("the lock is not poisoned")
     }
 
     fn has(&self, flaw: Flaw) -> bool {
@@ -102,15 +103,15 @@ impl Versions {
         if flaw == Some(Flaw::IdsCut) {
             flaw::cut_ids(&mut world);
         }
-        if flaw == Some(Flaw::AlikeRecordsAreOne) {
+        if flaw == Some(Flaw::EqualRecordsMerged) {
             world.removals.dedup();
         }
         if flaw == Some(Flaw::MembersCut) {
             let chats = world.chats.iter_mut();
             chats.for_each(|chat| chat.members.truncate(100));
         }
-        let before = if flaw == Some(Flaw::NumberedFromElsewhere) { 1000 } else { 0 };
-        let numbered = before + u64::try_from(world.removals.len()).expect("few");
+        let before = if flaw == Some(Flaw::NumbersStartElsewhere) { 1000 } else { 0 };
+        let numbered = before + u64::try_from(world.removals.len()).expect("a length fits 64 bits");
         let data =
             Data { world, numbers: (before + 1..=numbered).collect(), numbered, ..Data::default() };
         Self(Arc::new(Shared {
@@ -118,14 +119,14 @@ impl Versions {
             flaw,
             data: Mutex::new(data),
             lock: Arc::default(),
-            damaged: AtomicBool::new(false),
+            corrupted: AtomicBool::new(false),
             access_cache: Mutex::default(),
             rows: Mutex::default(),
         }))
     }
 
-    /// Does something in a transaction of its own, at once.
-    async fn alone<R>(&self, footprint: Footprint, act: impl FnOnce(&mut Data) -> R) -> R {
+    /// Runs `act` in a transaction of its own, without waiting inside it.
+    async fn run_alone<R>(&self, footprint: Footprint, act: impl FnOnce(&mut Data) -> R) -> R {
         runtime::assert_entered();
         let _lock = match self.0.mode {
             Mode::Pessimistic => Some(self.0.lock.lock().await),
@@ -148,13 +149,13 @@ impl Versions {
             writes,
             ..Footprint::default()
         };
-        let made = self.alone(footprint, |data| edits::apply(&mut data.world, edit, flaw));
-        made.await.map_err(EditError::Rejected)
+        let result = self.run_alone(footprint, |data| edits::apply(&mut data.world, edit, flaw));
+        result.await.map_err(EditError::Rejected)
     }
 
     async fn read<R>(&self, read: impl FnOnce(&mut Data) -> R) -> R {
         let footprint = Footprint { reads_all: true, ..Footprint::default() };
-        self.alone(footprint, read).await
+        self.run_alone(footprint, read).await
     }
 
     async fn dump(&self) -> Snapshot {
@@ -184,15 +185,15 @@ pub(crate) struct VersionsHarness {
 }
 
 impl Harness for VersionsHarness {
-    type Place = Versions;
+    type Fixture = Versions;
     type Store = Versions;
 
-    async fn create(&self, world: &Snapshot) -> Versions {
+    async fn set_up(&self, world: &Snapshot) -> Versions {
         Versions::new(self.mode, self.flaw, world)
     }
 
-    async fn connect(&self, place: &Versions) -> Versions {
-        place.clone()
+    async fn connect(&self, fixture: &Versions) -> Versions {
+        fixture.clone()
     }
 
     async fn edit(&self, store: &Versions, edit: &Edit) -> Result<(), EditError> {
@@ -207,8 +208,8 @@ impl Harness for VersionsHarness {
         store.log(after).await
     }
 
-    async fn damage(&self, place: &Versions) -> bool {
-        place.0.damaged.store(true, Ordering::SeqCst);
+    async fn corrupt(&self, fixture: &Versions) -> bool {
+        fixture.0.corrupted.store(true, Ordering::SeqCst);
         true
     }
 
@@ -216,8 +217,9 @@ impl Harness for VersionsHarness {
         runtime::enter(|| futures_lite::future::block_on(future))
     }
 
-    /// Long where nobody waits for a lock: a race that is to show a flaw must take place on a busy machine too.
-    fn grace(&self) -> Duration {
+    /// Long where no participant waits for a lock: a race that must show a flaw has to take place
+    /// on a busy machine, too.
+    fn rendezvous_timeout(&self) -> Duration {
         match (self.mode, self.flaw) {
             (Mode::Optimistic, Some(Flaw::RowLocks)) => Duration::from_secs(1),
             (Mode::Optimistic, Some(_)) => Duration::from_secs(10),
@@ -225,13 +227,14 @@ impl Harness for VersionsHarness {
         }
     }
 
-    fn patience(&self) -> Duration {
-        let ends = !matches!(self.flaw, Some(Flaw::LockLeft | Flaw::RowLocks));
+    fn case_timeout(&self) -> Duration {
+        let ends = !matches!(self.flaw, Some(Flaw::LockLeaked | Flaw::RowLocks));
         Duration::from_secs(if ends { 120 } else { 4 })
     }
 }
 
-/// The backend without a flaw passes, in either mode: what a flawed one fails, it fails for its flaw.
+/// Without a flaw, the backend passes in both modes. A failure with a flaw is therefore due to the
+/// flaw.
 mod pessimistic {
     use super::{Mode, VersionsHarness};
 

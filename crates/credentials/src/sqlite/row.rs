@@ -1,75 +1,76 @@
-//! The rows of the tables.
+//! Queries, and the conversion of rows.
 
 use crm_chat_domain::{StoreError, Timestamp};
-use crm_chat_sqlite_file::{corrupt, failed};
+use crm_chat_sqlite_file::{ResultExt, corrupt};
 use rusqlite::{Connection, params};
 
-use crate::digest::Key;
-use crate::verifier::{Draft, Record};
+use crate::digest::DigestKey;
+use crate::verifier::{NewCredential, StoredCredential};
 use crate::{Credential, CredentialKind, Issued, Scopes};
 
-/// Selects what [`Row`] reads, by the part of a digest that finds it.
-pub(crate) const FIND: &str = "SELECT id, kind, user, scopes, created_at, expires_at, proof
+/// Selects a [`CredentialRow`] by the lookup part of a digest.
+pub(crate) const FIND: &str = "SELECT id, kind, user, scopes, created_at, expires_at, tag
     FROM credentials WHERE lookup = ?1";
 
-const LIST: &str = "SELECT id, kind, user, scopes, created_at, expires_at, proof
+const LIST: &str = "SELECT id, kind, user, scopes, created_at, expires_at, tag
     FROM credentials WHERE kind = ?1 ORDER BY id";
 
-/// Reads what digests are made with.
-pub(crate) fn key(connection: &Connection) -> Result<Key, StoreError> {
+/// Reads the key of the digests.
+pub(crate) fn key(connection: &Connection) -> Result<DigestKey, StoreError> {
     let key = connection.query_row("SELECT key FROM key", [], |row| row.get(0));
     match key {
-        Err(rusqlite::Error::QueryReturnedNoRows) => Err(corrupt("key", 1, "there is none")),
-        key => key.map(Key::new).map_err(failed("read the key")),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Err(corrupt("key", 1, "the row is missing")),
+        key => key.map(DigestKey::new).context("read the key"),
     }
 }
 
-/// Keeps a new credential.
-pub(crate) fn insert(connection: &Connection, draft: Draft) -> Result<Issued, StoreError> {
-    let scopes: Vec<_> = draft.scopes.iter().collect();
+/// Inserts a new credential.
+pub(crate) fn insert(connection: &Connection, new: NewCredential) -> Result<Issued, StoreError> {
+    let scopes: Vec<_> = new.scopes.iter().collect();
+    // JSON, because the name of a scope may contain any character.
     let scopes = serde_json::Value::from(scopes).to_string();
     let inserted = connection.execute(
-        "INSERT INTO credentials (kind, user, scopes, created_at, expires_at, lookup, proof)
+        "INSERT INTO credentials (kind, user, scopes, created_at, expires_at, lookup, tag)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
-            draft.kind.as_str(),
-            draft.user.get(),
+            new.kind.as_str(),
+            new.user.get(),
             scopes,
-            draft.created_at.seconds(),
-            draft.expires_at.map(Timestamp::seconds),
-            draft.digest.lookup,
-            draft.digest.proof.as_bytes(),
+            new.created_at.seconds(),
+            new.expires_at.map(Timestamp::seconds),
+            new.digest.lookup,
+            new.digest.tag.as_bytes(),
         ],
     );
-    inserted.map_err(failed("add a credential"))?;
-    Ok(draft.numbered(connection.last_insert_rowid().cast_unsigned()))
+    inserted.context("add a credential")?;
+    Ok(new.numbered(connection.last_insert_rowid().cast_unsigned()))
 }
 
-/// Reads all credentials of a kind.
+/// Reads all credentials of a kind, in the order of their numbers.
 pub(crate) fn list(
     connection: &Connection,
     kind: CredentialKind,
 ) -> Result<Vec<Credential>, StoreError> {
-    let failed = || failed("list the credentials");
-    let mut list = connection.prepare_cached(LIST).map_err(failed())?;
-    list.query_map([kind.as_str()], Row::read)
-        .map_err(failed())?
-        .map(|row| Ok(row.map_err(failed())?.record()?.credential))
+    const OPERATION: &str = "list the credentials";
+    let mut list = connection.prepare_cached(LIST).context(OPERATION)?;
+    list.query_map([kind.as_str()], CredentialRow::read)
+        .context(OPERATION)?
+        .map(|row| Ok(row.context(OPERATION)?.record()?.credential))
         .collect()
 }
 
-/// A row of the credentials as it is stored.
-pub(crate) struct Row {
+/// A row of the table `credentials`.
+pub(crate) struct CredentialRow {
     id: i64,
     kind: String,
     user: i64,
     scopes: String,
     created_at: i64,
     expires_at: Option<i64>,
-    proof: [u8; 32],
+    tag: [u8; 32],
 }
 
-impl Row {
+impl CredentialRow {
     pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
@@ -78,27 +79,27 @@ impl Row {
             scopes: row.get(3)?,
             created_at: row.get(4)?,
             expires_at: row.get(5)?,
-            proof: row.get(6)?,
+            tag: row.get(6)?,
         })
     }
 
-    /// Makes sense of the row.
-    pub(crate) fn record(self) -> Result<Record, StoreError> {
+    /// Converts the row, which is *corrupt* if a column holds an invalid value.
+    pub(crate) fn record(self) -> Result<StoredCredential, StoreError> {
         let credential = self.credential().map_err(|column| {
-            let problem = format!("column `{column}` holds what is not valid there");
+            let problem = format!("column `{column}` holds an invalid value");
             corrupt("credentials", self.id, problem)
         })?;
-        Ok(Record { credential, proof: self.proof.into() })
+        Ok(StoredCredential { credential, tag: self.tag.into() })
     }
 
-    /// Returns the credential, or the column that holds none.
+    /// Returns the credential, or the name of the column that holds an invalid value.
     fn credential(&self) -> Result<Credential, &'static str> {
         let kind = [CredentialKind::Webhook, CredentialKind::Token]
             .into_iter()
             .find(|kind| kind.as_str() == self.kind)
             .ok_or("kind")?;
         let time = |seconds| Timestamp::new(seconds, 0).ok();
-        // A token without an end would never expire.
+        // Check this even though the table does: a token without a value would never expire.
         if self.expires_at.is_none() != (kind == CredentialKind::Webhook) {
             return Err("expires_at");
         }
@@ -115,6 +116,7 @@ impl Row {
     }
 }
 
+/// Parses a JSON list of scopes.
 fn scopes(json: &str) -> Option<Scopes> {
     let list: Vec<String> = serde_json::from_str(json).ok()?;
     Some(list.into_iter().collect())

@@ -1,12 +1,11 @@
-//! The laws of the ports, for every implementation, and the requirements on a file of credentials.
-
-mod laws;
-mod model;
-mod subjects;
+//! The requirements on every implementation, and those on a file of credentials.
 
 #[cfg(feature = "sqlite")]
 mod files;
+mod laws;
+mod model;
 #[cfg(all(unix, feature = "sqlite"))]
 mod open_files;
 #[cfg(feature = "sqlite")]
 mod processes;
+mod support;

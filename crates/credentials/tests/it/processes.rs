@@ -9,79 +9,83 @@ use std::time::Duration;
 use crm_chat_credentials::{CredentialKind, CredentialStore, SqliteCredentials};
 use rusqlite::Connection;
 
-use crate::files::{Place, assert_sound};
-use crate::subjects::{Said, add_token, add_webhook, block_on, grant, token, webhook};
+use crate::files::{TempCredentials, assert_sound};
+use crate::support::{
+    Verification, add_token, add_webhook, block_on, granted, verify_token, verify_webhook,
+};
 
 #[test]
-fn what_one_handle_does_counts_at_once_for_all() {
-    let place = Place::new();
-    let (one, other) = (place.create(), place.create());
-    let (hook, key) = (add_webhook(&one, 1), add_token(&other, 1));
+fn change_through_one_handle_is_visible_to_all() {
+    let temp = TempCredentials::new();
+    let (one, other) = (temp.create(), temp.create());
+    let (webhook, token) = (add_webhook(&one, 1), add_token(&other, 1));
     for store in [&one, &other] {
-        let said = webhook(store, 1, hook.secret.expose());
-        assert_eq!(said, Said::Granted(grant(&hook)));
-        assert_eq!(token(store, key.secret.expose()), Said::Granted(grant(&key)));
+        let actual = verify_webhook(store, 1, webhook.secret.expose());
+        assert_eq!(actual, granted(&webhook));
+        assert_eq!(verify_token(store, token.secret.expose()), granted(&token));
     }
-    assert!(block_on(other.revoke(&hook.credential.id)).unwrap());
-    assert!(block_on(one.revoke(&key.credential.id)).unwrap());
+    assert!(block_on(other.revoke(&webhook.credential.id)).unwrap());
+    assert!(block_on(one.revoke(&token.credential.id)).unwrap());
     for store in [&one, &other] {
-        assert_eq!(webhook(store, 1, hook.secret.expose()), Said::Invalid);
-        assert_eq!(token(store, key.secret.expose()), Said::Invalid);
+        assert_eq!(verify_webhook(store, 1, webhook.secret.expose()), Verification::Invalid);
+        assert_eq!(verify_token(store, token.secret.expose()), Verification::Invalid);
     }
 }
 
 #[test]
-fn a_check_does_not_wait_for_whoever_writes() {
-    let place = Place::new();
-    let store = place.create();
-    let hook = add_webhook(&store, 1);
-    let writer = Connection::open(place.file()).unwrap();
+fn verification_does_not_wait_for_writers() {
+    let temp = TempCredentials::new();
+    let store = temp.create();
+    let webhook = add_webhook(&store, 1);
+    let writer = Connection::open(temp.file()).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM credentials").unwrap();
-    // Nor for a writer through the same handle, which waits for the other.
+    // It does not wait for a write through the same handle either, which waits for the other
+    // writer.
     let start = Barrier::new(2);
     thread::scope(|scope| {
-        let waits = scope.spawn(|| {
+        let waiting = scope.spawn(|| {
             start.wait();
             add_webhook(&store, 2)
         });
         start.wait();
-        // Long enough for it to wait by now; if not, less is tested.
+        // By now the write is usually waiting. If it is not, the test checks less.
         thread::sleep(Duration::from_millis(50));
         for _ in 0..10 {
-            let said = webhook(&store, 1, hook.secret.expose());
-            assert_eq!(said, Said::Granted(grant(&hook)));
+            let actual = verify_webhook(&store, 1, webhook.secret.expose());
+            assert_eq!(actual, granted(&webhook));
         }
         writer.execute_batch("ROLLBACK").unwrap();
-        waits.join().unwrap();
+        waiting.join().unwrap();
     });
 }
 
 #[test]
-fn a_new_file_opened_at_once_by_many_has_one_key() {
+fn new_file_opened_by_many_at_once_has_one_key() {
     for _ in 0..20 {
-        let place = Place::new();
+        let temp = TempCredentials::new();
         let start = Barrier::new(8);
         let stores: Vec<SqliteCredentials> = thread::scope(|scope| {
             let open = || {
                 start.wait();
-                place.create()
+                temp.create()
             };
             let handles: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
             handles.into_iter().map(|handle| handle.join().unwrap()).collect()
         });
-        let hook = add_webhook(&stores[0], 1);
+        let webhook = add_webhook(&stores[0], 1);
         for store in &stores {
-            let said = webhook(store, 1, hook.secret.expose());
-            assert_eq!(said, Said::Granted(grant(&hook)));
+            let actual = verify_webhook(store, 1, webhook.secret.expose());
+            assert_eq!(actual, granted(&webhook));
         }
-        assert_sound(&place.file());
+        assert_sound(&temp.file());
     }
 }
 
 const FILE: &str = "CRM_CHAT_TEST_CREDENTIALS";
 const EACH: usize = 20;
 
-/// No law: what the other processes of the test below do. Prints what it issued and kept.
+/// Not a test by itself: runs in the processes of the next test. Prints the credentials that it
+/// issued and did not revoke.
 #[test]
 fn process_that_issues_and_revokes() {
     let Some(file) = std::env::var_os(FILE) else {
@@ -89,29 +93,29 @@ fn process_that_issues_and_revokes() {
     };
     let store = block_on(SqliteCredentials::open_or_create(file)).unwrap();
     for _ in 0..EACH {
-        let (kept, gone) = (add_webhook(&store, 1), add_webhook(&store, 1));
-        assert!(block_on(store.revoke(&gone.credential.id)).unwrap());
-        assert_eq!(webhook(&store, 1, gone.secret.expose()), Said::Invalid);
+        let (kept, revoked) = (add_webhook(&store, 1), add_webhook(&store, 1));
+        assert!(block_on(store.revoke(&revoked.credential.id)).unwrap());
+        assert_eq!(verify_webhook(&store, 1, revoked.secret.expose()), Verification::Invalid);
         println!("kept {} {}", kept.credential.id, kept.secret.expose());
     }
 }
 
 #[test]
-fn processes_that_issue_and_revoke_at_once_lose_nothing() {
-    let place = Place::new();
+fn concurrent_processes_lose_no_credential() {
+    let temp = TempCredentials::new();
     let name = "processes::process_that_issues_and_revokes";
     let children: Vec<_> = (0..3)
         .map(|_| {
             Command::new(std::env::current_exe().unwrap())
                 .args([name, "--exact", "--nocapture", "--quiet"])
-                .env(FILE, place.file())
+                .env(FILE, temp.file())
                 .stdout(std::process::Stdio::piped())
                 .spawn()
                 .unwrap()
         })
         .collect();
     let mut ids = BTreeSet::new();
-    let store = place.create();
+    let store = temp.create();
     for child in children {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success());
@@ -120,7 +124,7 @@ fn processes_that_issue_and_revoke_at_once_lose_nothing() {
             output.lines().filter_map(|line| line.strip_prefix("kept ")?.split_once(' ')).collect();
         assert_eq!(kept.len(), EACH);
         for (id, secret) in kept {
-            let Said::Granted(grant) = webhook(&store, 1, secret) else {
+            let Verification::Granted(grant) = verify_webhook(&store, 1, secret) else {
                 panic!("{id} was lost");
             };
             assert_eq!(grant.credential.to_string(), id);
@@ -130,5 +134,5 @@ fn processes_that_issue_and_revoke_at_once_lose_nothing() {
     let listed = block_on(store.list(CredentialKind::Webhook)).unwrap();
     let listed: BTreeSet<_> = listed.into_iter().map(|credential| credential.id).collect();
     assert_eq!((ids.len(), ids), (3 * EACH, listed));
-    assert_sound(&place.file());
+    assert_sound(&temp.file());
 }

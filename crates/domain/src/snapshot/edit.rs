@@ -78,7 +78,7 @@ pub enum Edit {
         /// The member who owns the chat from now on.
         user: UserId,
     },
-    /// Removes the owner of a known chat, who stays a member.
+    /// Leaves a known chat without an owner. The former owner stays a member.
     ClearOwner {
         /// The chat.
         chat: ChatId,

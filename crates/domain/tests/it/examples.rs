@@ -46,7 +46,7 @@ failed: cannot ask the permission service: unavailable: channel closed
 /// Posts a body on behalf of a user, and returns the status and the body of the response.
 fn post(address: &str, user: &str, body: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let length = body.len();
     write!(
         stream,

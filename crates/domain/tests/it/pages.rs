@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crm_chat_conformance::CASES;
 use crm_chat_domain::Rule;
 
 fn root() -> PathBuf {
@@ -78,13 +79,39 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Returns the files to which a page links: no web addresses, no places on the same page, and no
-/// items of a crate.
+/// Returns the files to which a page links, inline or by a definition: no web addresses, no places
+/// on the same page, and no items of a crate.
 fn links(page: &str) -> impl Iterator<Item = &str> {
-    let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    targets.filter(|target| {
+    let inline = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    inline.chain(definitions(page).map(|(_, target)| target)).filter(|target| {
         !target.contains("::") && !target.contains("://") && !target.starts_with('#')
     })
+}
+
+/// Returns the names and the targets of the links that a page defines.
+fn definitions(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    page.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "))
+}
+
+/// The guides on docs.rs take the targets of their links from this list.
+#[test]
+fn every_link_of_a_guide_has_a_target_on_the_web() {
+    let list = read("docs/links.md");
+    for (name, target) in definitions(&list) {
+        assert!(target.starts_with("https://"), "{name}: {target}");
+        let file = root().join("docs").join(name.split('#').next().unwrap());
+        assert!(file.exists(), "{name}");
+    }
+    for page in pages().iter().filter(|page| page.parent() == Some(&root().join("docs"))) {
+        let text = fs::read_to_string(page).unwrap();
+        for target in links(&text) {
+            let known = definitions(&list).any(|(name, _)| name == target);
+            assert!(known, "{}: `{target}` is missing in docs/links.md", page.display());
+        }
+        let mut inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let relative = inline.find(|target| !target.contains("://") && !target.starts_with('#'));
+        assert_eq!(relative, None, "{}: define it at the end of the page", page.display());
+    }
 }
 
 #[test]
@@ -119,4 +146,23 @@ fn paths_named_by_the_pages_exist() {
         }
     }
     assert!(count > 0, "the pages name no path: is this test reading them?");
+}
+
+/// Returns the ids of cases, such as `R12`, that the comments of a source file give in parentheses.
+fn case_ids(source: &str) -> impl Iterator<Item = &str> {
+    let comments = source.lines().filter(|line| line.trim_start().starts_with("//"));
+    let words = comments.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()));
+    words.filter(|word| {
+        let (letter, number) = word.split_at_checked(1).unwrap_or_default();
+        "RKNOUDE".contains(letter) && !letter.is_empty() && number.parse::<u8>().is_ok()
+    })
+}
+
+#[test]
+fn cases_named_by_the_ports_exist() {
+    let ports = read("crates/domain/src/ports.rs");
+    for id in case_ids(&ports) {
+        assert!(CASES.iter().any(|case| case.id == id), "ports.rs names the unknown case {id}");
+    }
+    assert!(case_ids(&ports).count() > 20, "every MUST names its cases");
 }

@@ -384,7 +384,7 @@ proptest! {
         prop_assert_eq!(plain.parse(), expected);
         let numbers_as_maps = Request::deserialize(NumbersAsMaps(&document)).unwrap();
         prop_assert_eq!(numbers_as_maps.parse(), expected);
-        // `serde_json` has a limit of nesting for a `Value`, which a request does not have.
+        // `serde_json` limits the nesting of a `Value`, but not that of a request.
         if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
             let from_value: Request = serde_json::from_value(value).unwrap();
             prop_assert_eq!(from_value.parse(), expected);

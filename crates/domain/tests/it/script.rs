@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crm_chat_conformance::mocks::{MockStore, MockTransaction};
+use crm_chat_conformance::doubles::mocks::{MockStore, MockTransaction};
 use crm_chat_domain::{
     Change, ChatId, Entity, EntityId, EntityKind, Removal, Role, StoreError, StoreErrorKind, UserId,
 };

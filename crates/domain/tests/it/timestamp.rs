@@ -113,7 +113,7 @@ fn time_is_a_string_in_json() {
 fn texts() -> impl Strategy<Value = String> {
     let offset = prop_oneof![
         select(vec!["Z", "z", "+00:00", "-00:00", ""]).prop_map(str::to_owned),
-        // RFC 3339 ends below 24 hours; `jiff` accepts larger offsets.
+        // RFC 3339 allows offsets below 24 hours; `jiff` accepts larger ones.
         "[+-]([01][0-9]|2[0-3]):[0-6][0-9]",
     ];
     let time = "[0-2][0-9]:[0-6][0-9]:[0-5][0-9](\\.[0-9]{1,9})?";

@@ -1,12 +1,14 @@
 //! Responses to requests that cannot reach the router.
 
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+
+use crate::time::wall_clock;
 
 /// The time within which the peer must receive the response.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
@@ -64,7 +66,7 @@ impl EarlyResponse {
              date: {date}\r\n\r\n{body}",
             status = self.status,
             length = body.len(),
-            date = httpdate::fmt_http_date(SystemTime::now()),
+            date = httpdate::fmt_http_date(wall_clock()),
         )
         .into_bytes()
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::Request;
-use crm_chat_conformance::faults::{Call, Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate, PortCall};
 use crm_chat_credentials::{CredentialKind, CredentialStore, MemoryCredentials, Scopes};
 use crm_chat_domain::{Edit, UserId};
 use crm_chat_memory::Memory;
@@ -80,7 +80,7 @@ impl World {
         let path = like.router.secrets.fill("/rest/1/{secret}/batch");
         like.router.send(request(&path, batch(&REMOVED))).await;
         let calls = like.store.calls();
-        let begins = calls.iter().enumerate().filter(|(_, call)| **call == Call::Begin);
+        let begins = calls.iter().enumerate().filter(|(_, call)| **call == PortCall::Begin);
         begins.map(|(index, _)| index + 1).nth(n - 1).expect("enough transactions")
     }
 
@@ -126,8 +126,8 @@ async fn caller_activity_is_checked_in_the_transaction_of_the_removal() {
     assert_eq!(response.status, 200, "{response:?}");
     let user = UserId::new(1).expect("an id");
     let calls = world.store.calls();
-    assert_eq!(calls[..2], [Call::Begin, Call::IsActive { user }]);
-    let begins = calls.iter().filter(|call| **call == Call::Begin);
+    assert_eq!(calls[..2], [PortCall::Begin, PortCall::IsActive { user }]);
+    let begins = calls.iter().filter(|call| **call == PortCall::Begin);
     assert_eq!(begins.count(), 1, "{calls:?}");
 
     world.deactivate_caller().await;

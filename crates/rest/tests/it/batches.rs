@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use crm_chat_conformance::faults::{Call, Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate, PortCall};
 use crm_chat_rest::Options;
 
 use crate::support::{ApiResponse, DELETE, TestRouter, assert_time, memory, world};
@@ -93,7 +93,7 @@ async fn each_command_beyond_50_ends_in_an_error() {
 
 /// Runs a batch over a store that stalls at the `n`-th port call. Returns the response and the port
 /// calls.
-async fn run_stalled_batch(commands: &Json, n: usize) -> (ApiResponse, Vec<Call>) {
+async fn run_stalled_batch(commands: &Json, n: usize) -> (ApiResponse, Vec<PortCall>) {
     let store = Faulty::new(memory(&world()).await);
     store.inject(n, Fault::StallBefore(Gate::default()));
     let router = TestRouter::over(store.clone(), Options::default()).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crm_chat_conformance::faults::{Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate};
 use crm_chat_rest::{Options, Tls};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crm_chat_conformance::faults::{Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate};
 use crm_chat_domain::{Store, StoreError, StoreErrorKind};
 use crm_chat_memory::Memory;
 use crm_chat_rest::Options;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crm_chat_conformance::faults::{Call, Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate, PortCall};
 use crm_chat_domain::{Store, StoreError, StoreErrorKind};
 use crm_chat_memory::Memory;
 use crm_chat_rest::Options;
@@ -20,7 +20,7 @@ async fn faulty() -> (Faulty<Memory>, TestRouter) {
 
 fn transactions(store: &Faulty<Memory>) -> usize {
     let calls = store.calls();
-    calls.iter().filter(|call| **call == Call::Begin).count()
+    calls.iter().filter(|call| **call == PortCall::Begin).count()
 }
 
 /// A store that can only be read, like a database whose write lock another process holds.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use crm_chat_conformance::faults::{Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate};
 use crm_chat_domain::Snapshot;
 use crm_chat_rest::{Options, Tls};
 use serde_json::json;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crm_chat_conformance::faults::{Fault, Faulty, Gate};
+use crm_chat_conformance::doubles::{Fault, Faulty, Gate};
 use crm_chat_rest::{Options, hangup_signal};
 use serde_json::{Value as Json, json};
 use tokio::task::JoinSet;

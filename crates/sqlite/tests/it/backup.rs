@@ -1,7 +1,9 @@
-//! Backups while the store is in use, restoring them, and exports.
+//! Backups of a store in use, restoring them, and exports.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -9,20 +11,20 @@ use crm_chat_domain::{Outcome, Snapshot, StoreError, StoreErrorKind, remove_user
 use crm_chat_sqlite::{Export, Sqlite, StoreCounts};
 use rusqlite::Connection;
 
-use crate::support::{Place, assert_sound, block_on, log, removal, user, works, world};
+use crate::support::{TempStore, assert_sound, block_on, copy, log, removal, user, works, world};
 
 const USERS: i64 = 800;
 const WRITERS: i64 = 8;
 
 #[test]
-fn backup_while_others_remove_is_one_state() {
-    let place = Place::holding(&world(USERS));
-    let store = place.open();
+fn backup_during_removals_is_consistent() {
+    let temp = TempStore::containing(&world(USERS));
+    let store = temp.open();
     let done = AtomicBool::new(false);
     let backups = thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
             .map(|first| {
-                let store = if first % 2 == 0 { store.clone() } else { place.open() };
+                let store = if first % 2 == 0 { store.clone() } else { temp.open() };
                 scope.spawn(move || {
                     for id in (2 + first..2 + USERS).step_by(8) {
                         let removed = block_on(remove_user(&store, user(1), &removal(id)));
@@ -34,7 +36,7 @@ fn backup_while_others_remove_is_one_state() {
         let backups = scope.spawn(|| {
             let mut backups = Vec::new();
             while !done.load(Ordering::Relaxed) {
-                let path = place.folder().join(format!("backup-{}.db", backups.len()));
+                let path = temp.directory().join(format!("backup-{}.db", backups.len()));
                 block_on(store.backup(&path)).unwrap();
                 backups.push(path);
             }
@@ -46,15 +48,15 @@ fn backup_while_others_remove_is_one_state() {
         done.store(true, Ordering::Relaxed);
         backups.join().unwrap()
     });
-    let whole = block_on(log(&store)).unwrap();
+    let all = block_on(log(&store)).unwrap();
     let epoch = block_on(store.log_page(0, 0)).unwrap().epoch;
-    assert_eq!(whole.len(), usize::try_from(USERS).unwrap());
+    assert_eq!(all.len(), usize::try_from(USERS).unwrap());
     for path in backups {
         let mode = path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
         let copy = block_on(Sqlite::options().create(false).open(&path)).unwrap();
         let entries = block_on(log(&copy)).unwrap();
-        assert!(whole.starts_with(&entries), "not a state that there was");
+        assert!(all.starts_with(&entries), "not a past state of the log");
         let removed: Vec<_> = entries.iter().map(|entry| entry.record.user).collect();
         let expected: Vec<_> =
             (2..2 + USERS).map(user).filter(|id| !removed.contains(id)).collect();
@@ -65,7 +67,7 @@ fn backup_while_others_remove_is_one_state() {
         assert_sound(&path);
     }
     assert!(
-        !fs::read_dir(place.folder()).unwrap().any(|entry| entry
+        !fs::read_dir(temp.directory()).unwrap().any(|entry| entry
             .unwrap()
             .path()
             .to_string_lossy()
@@ -74,16 +76,16 @@ fn backup_while_others_remove_is_one_state() {
 }
 
 #[test]
-fn each_backup_has_an_epoch_of_its_own_and_keeps_the_numbers() {
-    let place = Place::holding(&world(9));
-    let store = place.open();
+fn each_backup_has_its_own_epoch_and_keeps_the_numbers() {
+    let temp = TempStore::containing(&world(9));
+    let store = temp.open();
     for id in 3..=5 {
         block_on(remove_user(&store, user(1), &removal(id))).unwrap();
     }
     block_on(store.prune_log(u64::MAX)).unwrap();
     let mut epochs = vec![block_on(store.log_page(0, 0)).unwrap().epoch];
     for name in ["one.db", "ö ?#%41.db"] {
-        let path = place.folder().join(name);
+        let path = temp.directory().join(name);
         block_on(store.backup(&path)).unwrap();
         let copy = block_on(Sqlite::open(&path)).unwrap();
         block_on(remove_user(&copy, user(1), &removal(6))).unwrap();
@@ -97,37 +99,63 @@ fn each_backup_has_an_epoch_of_its_own_and_keeps_the_numbers() {
     assert_eq!(epochs.len(), 3);
 }
 
-/// Stop, delete the journal, put the file in place, start.
+/// The operator stops the server, deletes the journal, replaces the file and starts the server.
 #[test]
-fn restored_backup_is_the_store_as_it_was_in_another_epoch() {
-    let place = Place::holding(&world(9));
-    let backup = place.folder().join("backup.db");
-    let store = place.open();
+fn restored_backup_has_the_old_contents_and_a_new_epoch() {
+    let temp = TempStore::containing(&world(9));
+    let backup = temp.directory().join("backup.db");
+    let store = temp.open();
     block_on(remove_user(&store, user(1), &removal(3))).unwrap();
     block_on(store.backup(&backup)).unwrap();
     let expected = block_on(store.dump()).unwrap();
     let epoch = block_on(store.log_page(0, 0)).unwrap().epoch;
     block_on(remove_user(&store, user(1), &removal(4))).unwrap();
-    // As a crash leaves it, with a journal that does not belong to the backup.
+    // Simulate a crash, which leaves a journal that does not belong to the backup.
     std::mem::forget(store);
-    fs::remove_file(place.file()).unwrap();
+    fs::remove_file(temp.file()).unwrap();
     for suffix in ["-wal", "-shm"] {
-        fs::remove_file(place.folder().join(format!("store.db{suffix}"))).unwrap();
+        fs::remove_file(temp.directory().join(format!("store.db{suffix}"))).unwrap();
     }
-    fs::rename(&backup, place.file()).unwrap();
+    fs::rename(&backup, temp.file()).unwrap();
 
-    let restored = place.open();
+    let restored = temp.open();
     assert_eq!(block_on(restored.dump()).unwrap(), expected);
     assert_ne!(block_on(restored.log_page(0, 0)).unwrap().epoch, epoch);
     block_on(remove_user(&restored, user(1), &removal(4))).unwrap();
-    assert_sound(&place.file());
+    assert_sound(&temp.file());
+}
+
+#[test]
+fn each_restore_of_one_backup_begins_an_epoch() {
+    let temp = TempStore::containing(&world(9));
+    let backup = temp.directory().join("backup.db");
+    block_on(temp.open().backup(&backup)).unwrap();
+    let mut epochs = BTreeSet::new();
+    for name in ["first.db", "second.db"] {
+        let restored = temp.directory().join(name);
+        copy(&backup, &restored);
+        // Handles that open the restored file at the same time agree on its epoch.
+        let start = Barrier::new(4);
+        let opened: BTreeSet<_> = thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                let store = block_on(Sqlite::open(&restored)).unwrap();
+                block_on(store.log_page(0, 0)).unwrap().epoch
+            };
+            let handles: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+            handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+        });
+        assert_eq!(opened.len(), 1, "{opened:?}");
+        epochs.extend(opened);
+    }
+    assert_eq!(epochs.len(), 2, "{epochs:?}");
 }
 
 #[test]
 fn backup_never_overwrites_a_file() {
-    let place = Place::holding(&world(3));
-    let store = place.open();
-    let taken = place.folder().join("taken");
+    let temp = TempStore::containing(&world(3));
+    let store = temp.open();
+    let taken = temp.directory().join("taken");
     for content in ["", "mine"] {
         fs::write(&taken, content).unwrap();
         let error = block_on(store.backup(&taken)).unwrap_err();
@@ -138,33 +166,34 @@ fn backup_never_overwrites_a_file() {
         assert_eq!(error.report(), expected);
         assert_eq!(fs::read_to_string(&taken).unwrap(), content);
     }
-    // Nor the store itself.
-    assert!(block_on(store.backup(place.file())).is_err());
+    // It does not overwrite the store itself either.
+    assert!(block_on(store.backup(temp.file())).is_err());
     assert_eq!(block_on(store.dump()).unwrap(), world(3));
 }
 
 #[test]
 fn failed_backup_leaves_no_file() {
-    let place = Place::holding(&world(400));
-    let store = place.open();
-    let missing = place.folder().join("no").join("backup.db");
+    let temp = TempStore::containing(&world(400));
+    let store = temp.open();
+    let missing = temp.directory().join("no").join("backup.db");
     let error = block_on(store.backup(&missing)).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
 
-    // A row that refers to one that is missing: the copy must not pass for a good one.
-    Connection::open(place.file())
+    // A row refers to a missing row. The copy must not pass for a good backup.
+    Connection::open(temp.file())
         .unwrap()
         .execute_batch("PRAGMA foreign_keys = OFF; UPDATE chats SET owner = 99999")
         .unwrap();
-    let before = place.content().len();
-    let error = block_on(store.backup(place.folder().join("backup.db"))).unwrap_err();
+    let before = temp.contents().len();
+    let error = block_on(store.backup(temp.directory().join("backup.db"))).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{}", error.report());
-    assert_eq!(place.content().len(), before);
+    assert_eq!(temp.contents().len(), before);
 }
 
 const BACKED_UP: &str = "CRM_CHAT_TEST_BACKED_UP";
 
-/// No law: the process of the test below. It backs up a store, and prints whether that succeeded.
+/// Not a test by itself: runs in the process of the next test. Backs up a store, and prints the
+/// result.
 #[test]
 fn process_that_backs_up() {
     let Some(file) = std::env::var_os(BACKED_UP).map(std::path::PathBuf::from) else {
@@ -190,21 +219,21 @@ fn backup_whose_system_calls_fail_leaves_no_file() {
         ("rename", "EIO"),
     ] {
         for nth in [1, 2, 3, 7] {
-            let place = Place::holding(&world(100));
+            let temp = TempStore::containing(&world(100));
             let fault = format!("inject={call}:error={error}:when={nth}");
-            let partial = place.folder().join("backup.db.partial");
+            let partial = temp.directory().join("backup.db.partial");
             let output = std::process::Command::new("strace")
                 .args(["-f", "-qq", "-o", "/dev/null", "-e", &fault, "-P"])
                 .arg(&partial)
                 .arg(std::env::current_exe().unwrap())
                 .args(["backup::process_that_backs_up", "--exact", "--nocapture"])
-                .env(BACKED_UP, place.file())
+                .env(BACKED_UP, temp.file())
                 .output()
                 .unwrap();
             let printed = String::from_utf8(output.stdout).unwrap();
             let succeeded = printed.contains("succeeded: true");
             assert!(succeeded || printed.contains("succeeded: false"), "{printed}");
-            let backup = place.folder().join("backup.db");
+            let backup = temp.directory().join("backup.db");
             assert_eq!(backup.exists(), succeeded, "{call} {error} {nth}");
             assert!(!partial.exists(), "{call} {error} {nth}");
             if succeeded {
@@ -215,30 +244,30 @@ fn backup_whose_system_calls_fail_leaves_no_file() {
             }
         }
     }
-    assert!(failed >= 10, "hardly a fault mattered: {failed}");
+    assert!(failed >= 10, "only {failed} faults made a backup fail");
 }
 
 #[test]
 fn store_in_memory_is_backed_up_to_a_file() {
-    let place = Place::new();
+    let temp = TempStore::new();
     let store = block_on(Sqlite::open_in_memory()).unwrap();
     block_on(store.load(world(3))).unwrap();
-    block_on(store.backup(place.file())).unwrap();
-    assert_eq!(block_on(place.open().dump()).unwrap(), world(3));
+    block_on(store.backup(temp.file())).unwrap();
+    assert_eq!(block_on(temp.open().dump()).unwrap(), world(3));
     assert_eq!(store.wal_bytes(), 0);
 }
 
 #[test]
 fn journal_size_is_reported() {
-    let place = Place::new();
-    let store = place.open();
+    let temp = TempStore::new();
+    let store = temp.open();
     block_on(store.load(world(100))).unwrap();
-    let journal = place.folder().join("store.db-wal");
+    let journal = temp.directory().join("store.db-wal");
     assert!(store.wal_bytes() > 4096);
     assert_eq!(store.wal_bytes(), journal.metadata().unwrap().len());
 }
 
-/// A world in which every section has several items, in an order that is not the sorted one.
+/// Returns a world in which every section has several items, not in sorted order.
 fn shuffled() -> Snapshot {
     let json = serde_json::json!({
         "messenger_installed": false,
@@ -284,9 +313,9 @@ fn collect(export: &Export) -> Result<Snapshot, StoreError> {
 }
 
 #[test]
-fn export_is_a_sorted_snapshot_of_one_state() {
-    let place = Place::holding(&shuffled());
-    let store = place.open();
+fn export_is_a_consistent_sorted_snapshot() {
+    let temp = TempStore::containing(&shuffled());
+    let store = temp.open();
     let mut expected = shuffled();
     expected.sort();
     let export = block_on(store.export()).unwrap();
@@ -298,7 +327,7 @@ fn export_is_a_sorted_snapshot_of_one_state() {
 }
 
 #[test]
-fn export_ends_with_the_error_of_the_one_who_reads() {
+fn export_stops_with_the_error_of_its_reader() {
     #[derive(Debug)]
     enum ReadError {
         Store(StoreError),
@@ -309,32 +338,32 @@ fn export_ends_with_the_error_of_the_one_who_reads() {
             Self::Store(error)
         }
     }
-    let place = Place::holding(&world(9));
-    let store = place.open();
+    let temp = TempStore::containing(&world(9));
+    let store = temp.open();
     let export = block_on(store.export()).unwrap();
     let mut seen = 0;
-    let ended = export.users(|_| {
+    let result = export.users(|_| {
         seen += 1;
         if seen == 3 { Err(ReadError::Enough) } else { Ok(()) }
     });
-    assert!(matches!(ended, Err(ReadError::Enough)) && seen == 3, "{ended:?}");
+    assert!(matches!(result, Err(ReadError::Enough)) && seen == 3, "{result:?}");
 
-    Connection::open(place.file())
+    Connection::open(temp.file())
         .unwrap()
         .execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE users SET kind = 'cat'")
         .unwrap();
     let export = block_on(store.export()).unwrap();
-    let ended = export.users(|_| Ok::<_, ReadError>(()));
+    let result = export.users(|_| Ok::<_, ReadError>(()));
     assert!(
-        matches!(&ended, Err(ReadError::Store(error)) if error.kind() == StoreErrorKind::Corrupt),
-        "{ended:?}"
+        matches!(&result, Err(ReadError::Store(error)) if error.kind() == StoreErrorKind::Corrupt),
+        "{result:?}"
     );
 }
 
 #[test]
-fn counts_are_those_of_the_sections() {
-    let place = Place::new();
-    let store = place.open();
+fn counts_equal_the_sizes_of_the_sections() {
+    let temp = TempStore::new();
+    let store = temp.open();
     let empty = block_on(store.counts()).unwrap();
     assert!(empty == StoreCounts::default() && empty.is_empty());
     block_on(store.load(shuffled())).unwrap();

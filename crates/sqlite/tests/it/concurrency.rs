@@ -17,7 +17,7 @@ use crm_chat_sqlite::Sqlite;
 use rusqlite::Connection;
 
 use crate::remote::Remote;
-use crate::support::{Child, Place, assert_sound, block_on, deal, log, removal, user, world};
+use crate::support::{Child, TempStore, assert_sound, block_on, deal, log, removal, user, world};
 
 fn remove(store: &impl Store, id: i64) -> Answer {
     match block_on(remove_user(store, user(1), &removal(id))) {
@@ -27,7 +27,7 @@ fn remove(store: &impl Store, id: i64) -> Answer {
     }
 }
 
-/// Runs something once on each of many threads, all started at once.
+/// Runs a function on many threads at the same time.
 fn at_once<T: Send>(threads: usize, run: impl Fn() -> T + Sync) -> Vec<T> {
     let start = Barrier::new(threads);
     let started = || {
@@ -48,31 +48,44 @@ fn assert_one_removed(answers: &[Answer]) {
 }
 
 #[test]
-fn a_user_removed_at_once_through_many_handles_is_removed_once() {
-    let place = Place::holding(&world(3));
-    let shared = place.open();
+fn user_removed_through_many_handles_at_once_is_removed_once() {
+    let temp = TempStore::containing(&world(3));
+    let shared = temp.open();
     assert_one_removed(&at_once(8, || remove(&shared, 3)));
-    assert_one_removed(&at_once(8, || remove(&place.open(), 2)));
+    assert_one_removed(&at_once(8, || remove(&temp.open(), 2)));
     assert_eq!(block_on(log(&shared)).unwrap().len(), 2);
-    assert_sound(&place.file());
+    assert_sound(&temp.file());
 }
 
 #[test]
-fn a_new_file_opened_at_once_by_many_becomes_one_store() {
+fn new_file_opened_by_many_at_once_becomes_one_store() {
     for _ in 0..10 {
-        let place = Place::new();
-        let stores = at_once(8, || place.open());
+        let temp = TempStore::new();
+        let stores = at_once(8, || temp.open());
         assert_eq!(block_on(stores[0].dump()).unwrap(), crm_chat_domain::Snapshot::default());
-        assert_sound(&place.file());
+        assert_sound(&temp.file());
     }
+}
+
+#[test]
+fn only_one_of_many_simultaneous_loads_finds_the_store_empty() {
+    let temp = TempStore::new();
+    let loaded = at_once(8, || block_on(temp.open().load_if_empty(world(3))).unwrap());
+    assert_eq!(loaded.iter().filter(|loaded| **loaded).count(), 1, "{loaded:?}");
+
+    let store = temp.open();
+    assert!(matches!(remove(&store, 3), Ok(Outcome::Removed(_))));
+    let expected = block_on(store.dump()).unwrap();
+    assert!(!block_on(store.load_if_empty(world(5))).unwrap());
+    assert_eq!(block_on(store.dump()).unwrap(), expected);
 }
 
 const FILE: &str = "CRM_CHAT_TEST_FILE";
 const USERS: std::ops::RangeInclusive<i64> = 2..=41;
 
-/// No law: what the other processes of the test below do.
+/// Not a test by itself: runs in the processes of the next test.
 #[test]
-fn process_that_removes_everybody() {
+fn process_that_removes_all_users() {
     let Some(file) = std::env::var_os(FILE) else {
         return;
     };
@@ -83,30 +96,30 @@ fn process_that_removes_everybody() {
 }
 
 #[test]
-fn several_processes_that_remove_the_same_users_remove_each_once() {
-    let place = Place::holding(&world(40));
-    let name = "concurrency::process_that_removes_everybody";
+fn users_removed_by_several_processes_are_removed_once() {
+    let temp = TempStore::containing(&world(40));
+    let name = "concurrency::process_that_removes_all_users";
     let children: Vec<_> =
-        (0..3).map(|_| Child::running(name, FILE, place.file()).start()).collect();
+        (0..3).map(|_| Child::running(name, FILE, temp.file()).start()).collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
 
-    let store = place.open();
+    let store = temp.open();
     let mut removed: Vec<_> =
         block_on(log(&store)).unwrap().iter().map(|entry| entry.record.user.get()).collect();
     removed.sort_unstable();
     assert_eq!(removed, USERS.collect::<Vec<_>>());
     let chat = &block_on(store.dump()).unwrap().chats[0];
     assert!(chat.members.is_empty() && chat.owner.is_none());
-    assert_sound(&place.file());
+    assert_sound(&temp.file());
 }
 
 #[test]
-fn whoever_waits_too_long_for_the_lock_gets_unavailable() {
-    let place = Place::holding(&world(3));
-    let patience = Duration::from_millis(30);
-    let open = || block_on(Sqlite::options().lock_timeout(patience).open(place.file())).unwrap();
+fn wait_beyond_the_lock_timeout_is_unavailable() {
+    let temp = TempStore::containing(&world(3));
+    let lock_timeout = Duration::from_millis(30);
+    let open = || block_on(Sqlite::options().lock_timeout(lock_timeout).open(temp.file())).unwrap();
     let (holder, other) = (open(), open());
     let held = block_on(holder.begin()).unwrap();
     for store in [&holder.clone(), &other] {
@@ -121,11 +134,11 @@ fn whoever_waits_too_long_for_the_lock_gets_unavailable() {
     assert!(matches!(remove(&other, 3), Ok(Outcome::Removed(_))));
 }
 
-/// A document is validated before the lock is asked for, and not while everyone waits for it.
+/// Validation takes time, so it must not happen while others wait for the lock.
 #[test]
 fn invalid_snapshot_is_refused_without_the_lock() {
-    let place = Place::holding(&world(3));
-    let store = place.open();
+    let temp = TempStore::containing(&world(3));
+    let store = temp.open();
     let mut invalid = world(3);
     invalid.chats[0].owner = Some(user(999));
     let held = block_on(store.begin()).unwrap();
@@ -134,13 +147,14 @@ fn invalid_snapshot_is_refused_without_the_lock() {
     drop(held);
 }
 
-/// Polls a future up to `polls` times, and drops it if it is not ready by then.
+/// Polls a future up to `polls` times, and drops it if it is not ready.
 fn poll<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     (0..polls).find_map(|poll| {
         if poll > 0 {
-            // Long enough for a timer or another thread to have moved the future on.
+            // Usually long enough for a timer or another thread to make progress. If not, fewer
+            // states are covered.
             thread::sleep(Duration::from_millis(3));
         }
         match future.as_mut().poll(&mut context) {
@@ -151,15 +165,18 @@ fn poll<F: Future>(future: F, polls: usize) -> Option<F::Output> {
 }
 
 #[test]
-fn a_begin_that_is_cancelled_leaves_no_lock() {
-    let place = Place::holding(&world(3));
-    let (store, other) = (place.open(), place.open());
+fn cancelled_begin_leaves_no_lock() {
+    let temp = TempStore::containing(&world(3));
+    let (store, other) = (temp.open(), temp.open());
     for polls in 0..8 {
         for holder in [&store, &other] {
             let held = block_on(holder.begin()).unwrap();
-            assert!(poll(store.begin(), polls).is_none(), "begun beside another");
+            assert!(
+                poll(store.begin(), polls).is_none(),
+                "two write transactions at the same time"
+            );
             drop(held);
-            // Polled at last when the lock is free, the transaction begins and is dropped at once.
+            // When the lock is free, the transaction may begin; it is dropped at once.
             drop(poll(store.begin(), polls));
             for store in [&store, &other] {
                 block_on(block_on(store.begin()).unwrap().rollback()).unwrap();
@@ -170,10 +187,10 @@ fn a_begin_that_is_cancelled_leaves_no_lock() {
 }
 
 #[test]
-fn a_removal_that_is_cancelled_is_whole_or_absent() {
+fn cancelled_removal_is_complete_or_absent() {
     for polls in 0..8 {
-        let place = Place::holding(&world(3));
-        let store = place.open();
+        let temp = TempStore::containing(&world(3));
+        let store = temp.open();
         let answer = poll(remove_user(&store, user(1), &removal(2)), polls);
         let dump = block_on(store.dump()).unwrap();
         match dump.removals.len() {
@@ -181,7 +198,7 @@ fn a_removal_that_is_cancelled_is_whole_or_absent() {
             1 => assert_eq!(dump.chats[0].owner, Some(user(3))),
             _ => panic!("{dump:?}"),
         }
-        assert_sound(&place.file());
+        assert_sound(&temp.file());
     }
 }
 
@@ -196,22 +213,22 @@ fn owner_leaves() -> Change {
 }
 
 #[test]
-fn a_transaction_that_is_dropped_leaves_nothing() {
-    let place = Place::holding(&world(3));
-    let store = place.open();
+fn dropped_transaction_is_rolled_back() {
+    let temp = TempStore::containing(&world(3));
+    let store = temp.open();
     let mut tx = block_on(store.begin()).unwrap();
     assert!(block_on(tx.remove_member(&owner_leaves())).unwrap());
     drop(tx);
-    assert_eq!(block_on(place.open().dump()).unwrap(), world(3));
+    assert_eq!(block_on(temp.open().dump()).unwrap(), world(3));
 }
 
-/// What need not wait for the disk pays for no other thread.
+/// A commit that does not wait for the disk does not need another thread.
 #[test]
-fn a_commit_that_has_nothing_to_sync_is_ready_at_once() {
-    let place = Place::holding(&world(3));
+fn commit_without_sync_is_ready_at_once() {
+    let temp = TempStore::containing(&world(3));
     let private = block_on(Sqlite::open_in_memory()).unwrap();
     block_on(private.load(world(3))).unwrap();
-    for (store, writes) in [(place.open(), false), (private, true)] {
+    for (store, writes) in [(temp.open(), false), (private, true)] {
         let mut tx = block_on(store.begin()).unwrap();
         if writes {
             assert!(block_on(tx.remove_member(&owner_leaves())).unwrap());
@@ -220,32 +237,32 @@ fn a_commit_that_has_nothing_to_sync_is_ready_at_once() {
     }
 }
 
-/// In the journal mode that a foreign tool may have left, nobody can switch to WAL beside a reader or a writer. SQLite
-/// waits for the one by itself, and not for the other.
+/// Another tool may have left the file in another journal mode. No connection can switch to WAL
+/// while there is a reader or a writer; SQLite itself waits only for readers.
 #[test]
-fn whoever_opens_waits_for_those_who_keep_the_journal_from_being_switched() {
+fn open_waits_for_connections_that_prevent_the_switch_to_wal() {
     for busy in ["BEGIN; SELECT count(*) FROM users", "BEGIN IMMEDIATE"] {
-        let place = Place::holding(&world(3));
-        let other = Connection::open(place.file()).unwrap();
+        let temp = TempStore::containing(&world(3));
+        let other = Connection::open(temp.file()).unwrap();
         other.pragma_update(None, "journal_mode", "DELETE").unwrap();
         other.execute_batch(busy).unwrap();
 
-        let patience = Duration::from_millis(30);
-        let impatient = Sqlite::options().lock_timeout(patience);
-        let error = block_on(impatient.open(place.file())).unwrap_err();
-        let told = error.report();
-        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{told}");
-        assert!(told.contains("cannot open the store"), "{told}");
+        let lock_timeout = Duration::from_millis(30);
+        let options = Sqlite::options().lock_timeout(lock_timeout);
+        let error = block_on(options.open(temp.file())).unwrap_err();
+        let report = error.report();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{report}");
+        assert!(report.contains("cannot open the store"), "{report}");
 
         thread::scope(|scope| {
-            let opening = scope.spawn(|| place.open());
-            thread::sleep(patience);
+            let opening = scope.spawn(|| temp.open());
+            thread::sleep(lock_timeout);
             other.execute_batch("COMMIT").unwrap();
             let store = opening.join().unwrap();
             assert_eq!(block_on(store.dump()).unwrap(), world(3));
         });
         let mode =
-            Connection::open(place.file())
+            Connection::open(temp.file())
                 .unwrap()
                 .query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
         assert_eq!(mode.unwrap(), "wal");
@@ -253,11 +270,11 @@ fn whoever_opens_waits_for_those_who_keep_the_journal_from_being_switched() {
 }
 
 #[test]
-fn a_user_removed_at_once_by_two_processes_is_removed_once() {
+fn user_removed_by_two_processes_at_once_is_removed_once() {
     for _ in 0..20 {
-        let place = Place::holding(&world(3));
+        let temp = TempStore::containing(&world(3));
         let processes = block_on(async {
-            [Remote::start(&place.file()).await, Remote::start(&place.file()).await]
+            [Remote::start(&temp.file()).await, Remote::start(&temp.file()).await]
         });
         let start = Barrier::new(2);
         let answers = thread::scope(|scope| {
@@ -270,6 +287,6 @@ fn a_user_removed_at_once_by_two_processes_is_removed_once() {
             handles.map(|handle| handle.join().unwrap())
         });
         assert_one_removed(&answers);
-        assert_eq!(block_on(log(&place.open())).unwrap().len(), 1);
+        assert_eq!(block_on(log(&temp.open())).unwrap().len(), 1);
     }
 }

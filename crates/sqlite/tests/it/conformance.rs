@@ -1,4 +1,4 @@
-//! The whole suite and the properties, with a connection of its own for each handle.
+//! The conformance suite and the properties, with separate connections for each handle.
 
 use crm_chat_conformance::{Harness, by_own_methods, conformance_tests, property_tests};
 use crm_chat_domain::Snapshot;
@@ -8,16 +8,16 @@ use tempfile::TempDir;
 pub(crate) struct InAFile;
 
 impl Harness for InAFile {
-    type Place = TempDir;
+    type Fixture = TempDir;
     by_own_methods!(Sqlite);
-    async fn create(&self, world: &Snapshot) -> TempDir {
-        let place = tempfile::tempdir().unwrap();
-        let store = self.connect(&place).await;
+    async fn set_up(&self, world: &Snapshot) -> TempDir {
+        let fixture = tempfile::tempdir().unwrap();
+        let store = self.connect(&fixture).await;
         store.load(world.clone()).await.unwrap();
-        place
+        fixture
     }
-    async fn connect(&self, place: &TempDir) -> Sqlite {
-        Sqlite::open(place.path().join("store.db")).await.unwrap()
+    async fn connect(&self, fixture: &TempDir) -> Sqlite {
+        Sqlite::open(fixture.path().join("store.db")).await.unwrap()
     }
 }
 

@@ -1,16 +1,16 @@
-//! The examples run, and say what they should.
+//! The examples run and print the expected output.
 
 use std::process::Command;
 
 #[test]
-fn the_example_under_a_bare_block_on_runs() {
+fn block_on_example_runs() {
     let output = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--package", "crm-chat-sqlite", "--example", "block_on"])
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
+    let actual = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
-        told,
+        actual,
         "user 7 left chat 8773\n\
          record 1: the owner is now Some(UserId(12))\n\
          again: user 7 is not a member of chat 8773\n"

@@ -1,4 +1,5 @@
-//! K4: a process that is killed at any moment leaves every answered removal, and no half of one.
+//! K4: after a process is killed at any moment, the file contains every removal that was reported
+//! as successful, and no partial one.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -10,14 +11,14 @@ use std::time::Duration;
 use crm_chat_domain::{Outcome, remove_user};
 use crm_chat_sqlite::Sqlite;
 
-use crate::support::{Child, Place, assert_sound, block_on, log, removal, user, world};
+use crate::support::{Child, TempStore, assert_sound, block_on, log, removal, user, world};
 
 const FILE: &str = "CRM_CHAT_TEST_KILLED";
 const CALLERS: u8 = 16;
 const USERS: i64 = 4000;
 
-/// No law: the process that is killed by the test below. It removes users until nobody is left or it is killed, and
-/// says whom after each answer.
+/// Not a test by itself: runs in the process that the next test kills. Removes users until none is
+/// left, and prints each one after it was removed.
 #[test]
 fn process_that_is_killed() {
     let Some(file) = std::env::var_os(FILE) else {
@@ -39,24 +40,25 @@ fn process_that_is_killed() {
 }
 
 #[test]
-fn a_process_killed_at_any_moment_leaves_what_it_answered_and_no_half() {
+fn killed_process_leaves_every_reported_removal_and_no_partial_one() {
+    // PROPTEST_CASES sets the number of kills.
     let kills = std::env::var("PROPTEST_CASES").map_or(100, |cases| cases.parse().unwrap());
-    let mut place = Place::holding(&world(USERS));
-    let mut answered = BTreeSet::new();
+    let mut temp = TempStore::containing(&world(USERS));
+    let mut reported = BTreeSet::new();
     for kill in 0..kills {
-        answered.extend(run_and_kill(&place, Duration::from_micros(fastrand::u64(0..30_000))));
-        let left = check(&place, &answered);
+        reported.extend(run_and_kill(&temp, Duration::from_micros(fastrand::u64(0..30_000))));
+        let left = assert_consistent(&temp, &reported);
         if left < USERS / 4 {
-            println!("{kill} kills, {} answers", answered.len());
-            place = Place::holding(&world(USERS));
-            answered.clear();
+            println!("{kill} kills, {} removals", reported.len());
+            temp = TempStore::containing(&world(USERS));
+            reported.clear();
         }
     }
 }
 
-/// Runs the process until some time after its first answer, and returns whom it said to have removed.
-fn run_and_kill(place: &Place, after: Duration) -> Vec<i64> {
-    let mut child = Child::running("kill::process_that_is_killed", FILE, place.file())
+/// Kills the process some time after its first removal, and returns the removals that it reported.
+fn run_and_kill(temp: &TempStore, after: Duration) -> Vec<i64> {
+    let mut child = Child::running("kill::process_that_is_killed", FILE, temp.file())
         .command(|command| {
             command.stdout(Stdio::piped());
         })
@@ -64,14 +66,14 @@ fn run_and_kill(place: &Place, after: Duration) -> Vec<i64> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut removed = Vec::new();
     let mut read = |line: std::io::Result<String>| {
-        // A line is one write to the pipe: the kill cuts none off.
+        // Each line is one write to the pipe, so the kill cannot cut one off.
         if let Some(id) = line.unwrap().strip_prefix("removed ") {
             removed.push(id.parse().unwrap());
             return true;
         }
         false
     };
-    while !read(lines.next().expect("the process ended before its first answer")) {}
+    while !read(lines.next().expect("the process ended before its first removal")) {}
     thread::sleep(after);
     child.kill().unwrap();
     lines.for_each(|line| {
@@ -81,20 +83,20 @@ fn run_and_kill(place: &Place, after: Duration) -> Vec<i64> {
     removed
 }
 
-/// Checks a file after a kill, and returns how many members are left.
-fn check(place: &Place, answered: &BTreeSet<i64>) -> i64 {
-    let store = place.open();
+/// Checks a file after a kill, and returns the number of members left.
+fn assert_consistent(temp: &TempStore, reported: &BTreeSet<i64>) -> i64 {
+    let store = temp.open();
     let records = block_on(log(&store)).unwrap();
     let recorded: BTreeSet<i64> = records.iter().map(|entry| entry.record.user.get()).collect();
     assert_eq!(recorded.len(), records.len(), "a user was recorded twice");
-    let lost: Vec<_> = answered.difference(&recorded).collect();
-    assert!(lost.is_empty(), "answered, but not in the file: {lost:?}");
+    let lost: Vec<_> = reported.difference(&recorded).collect();
+    assert!(lost.is_empty(), "reported, but not in the file: {lost:?}");
 
     let chat = &block_on(store.dump()).unwrap().chats[0];
     let expected: Vec<_> = (2..2 + USERS).filter(|id| !recorded.contains(id)).map(user).collect();
     assert_eq!(chat.members, expected, "members and records differ");
-    assert_eq!(chat.owner, expected.first().copied(), "the owner is not the first who is left");
+    assert_eq!(chat.owner, expected.first().copied(), "the owner is not the first member left");
     drop(store);
-    assert_sound(&place.file());
+    assert_sound(&temp.file());
     i64::try_from(expected.len()).unwrap()
 }

@@ -1,10 +1,10 @@
-//! The numbers of the removal log: epochs and pruning.
+//! The numbers of the removal log, its epochs and pruning.
 
 use crm_chat_domain::{LogEntry, Outcome, Snapshot, remove_user};
 use crm_chat_sqlite::{LogPage, Sqlite};
 use rusqlite::Connection;
 
-use crate::support::{Place, block_on, removal, user, world};
+use crate::support::{TempStore, block_on, removal, user, world};
 
 fn remove(store: &Sqlite, ids: std::ops::RangeInclusive<i64>) {
     for id in ids {
@@ -22,9 +22,9 @@ fn numbers(entries: &[LogEntry]) -> Vec<u64> {
 }
 
 #[test]
-fn pruned_numbers_are_not_given_again() {
-    let place = Place::holding(&world(20));
-    let store = place.open();
+fn pruned_numbers_are_not_assigned_again() {
+    let temp = TempStore::containing(&world(20));
+    let store = temp.open();
     remove(&store, 3..=7);
     let before = page(&store, 0);
     assert_eq!((before.last, before.pruned_through), (5, 0));
@@ -33,14 +33,14 @@ fn pruned_numbers_are_not_given_again() {
     let after = page(&store, 0);
     assert_eq!((after.epoch, after.last, after.pruned_through), (before.epoch.clone(), 5, 3));
     assert_eq!(after.entries, before.entries[3..]);
-    // What is pruned already does not count, nor does a lower number take anything back.
+    // Records that were pruned before are not counted, and a lower number changes nothing.
     assert_eq!(block_on(store.prune_log(2)).unwrap(), 0);
     assert_eq!(page(&store, 0).pruned_through, 3);
 
-    // Even of an empty log, the next number is a new one, and it is not pruned in advance.
+    // The next number of an empty log is a new one, and it does not count as pruned in advance.
     assert_eq!(block_on(store.prune_log(u64::MAX)).unwrap(), 2);
     drop(store);
-    let store = place.open();
+    let store = temp.open();
     let empty = page(&store, 0);
     assert_eq!((empty.last, empty.pruned_through), (5, 5));
     assert!(empty.entries.is_empty());
@@ -52,8 +52,8 @@ fn pruned_numbers_are_not_given_again() {
 
 #[test]
 fn long_log_is_pruned_in_several_transactions() {
-    let place = Place::new();
-    let store = place.open();
+    let temp = TempStore::new();
+    let store = temp.open();
     let record = world_with_removals(2500);
     block_on(store.load(record)).unwrap();
     assert_eq!(block_on(store.prune_log(2401)).unwrap(), 2400);
@@ -77,13 +77,13 @@ fn world_with_removals(count: i64) -> Snapshot {
     snapshot
 }
 
-/// As an operator does who edits the tables by hand.
+/// An operator may edit the tables by hand.
 #[test]
-fn deleted_rows_give_no_number_again() {
-    let place = Place::holding(&world(20));
-    let store = place.open();
+fn numbers_of_rows_deleted_by_hand_are_not_assigned_again() {
+    let temp = TempStore::containing(&world(20));
+    let store = temp.open();
     remove(&store, 3..=4);
-    let foreign = Connection::open(place.file()).unwrap();
+    let foreign = Connection::open(temp.file()).unwrap();
     foreign.execute("DELETE FROM removals", []).unwrap();
     assert_eq!(page(&store, 0).last, 2);
     remove(&store, 5..=5);
@@ -92,8 +92,8 @@ fn deleted_rows_give_no_number_again() {
 
 #[test]
 fn each_load_begins_an_epoch_and_numbers_from_one() {
-    let place = Place::new();
-    let store = place.open();
+    let temp = TempStore::new();
+    let store = temp.open();
     let mut epochs = vec![page(&store, 0).epoch];
     for _ in 0..2 {
         block_on(store.load(world_with_removals(2))).unwrap();
@@ -123,18 +123,18 @@ fn each_load_begins_an_epoch_and_numbers_from_one() {
 
 #[test]
 fn epoch_is_the_same_for_every_handle_and_after_a_restart() {
-    let place = Place::holding(&world(3));
-    let (one, other) = (place.open(), place.open());
+    let temp = TempStore::containing(&world(3));
+    let (one, other) = (temp.open(), temp.open());
     let epoch = page(&one, 0).epoch;
     assert_eq!(page(&other, 0).epoch, epoch);
     drop((one, other));
-    assert_eq!(page(&place.open(), 0).epoch, epoch);
+    assert_eq!(page(&temp.open(), 0).epoch, epoch);
 }
 
 #[test]
 fn page_is_limited_and_starts_above_the_number() {
-    let place = Place::holding(&world_with_removals(9));
-    let store = place.open();
+    let temp = TempStore::containing(&world_with_removals(9));
+    let store = temp.open();
     let page = block_on(store.log_page(3, 2)).unwrap();
     assert_eq!((numbers(&page.entries), page.last), (vec![4, 5], 9));
 }

@@ -1,4 +1,5 @@
-//! The conformance suite, and what SQLite must do beyond it: files of every sort, several processes, runtimes, kills.
+//! The conformance suite, and the requirements specific to SQLite: files, processes, runtimes and
+//! kills.
 
 mod backup;
 mod concurrency;

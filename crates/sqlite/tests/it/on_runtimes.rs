@@ -1,4 +1,5 @@
-//! The whole suite on other runtimes than the bare `block_on` of [`conformance`](crate::conformance).
+//! The conformance suite on async runtimes. [`conformance`](crate::conformance) uses a bare
+//! `block_on`.
 
 use std::sync::LazyLock;
 
@@ -13,19 +14,19 @@ trait Runtime: Send + Sync + 'static {
     fn block_on<F: Future>(&self, future: F) -> F::Output;
 }
 
-/// The harness whose futures a runtime runs.
+/// A harness that runs its futures on a runtime.
 struct On<R>(R);
 
 impl<R: Runtime> Harness for On<R> {
-    type Place = TempDir;
+    type Fixture = TempDir;
     by_own_methods!(Sqlite);
 
-    async fn create(&self, world: &Snapshot) -> TempDir {
-        InAFile.create(world).await
+    async fn set_up(&self, world: &Snapshot) -> TempDir {
+        InAFile.set_up(world).await
     }
 
-    async fn connect(&self, place: &TempDir) -> Sqlite {
-        InAFile.connect(place).await
+    async fn connect(&self, fixture: &TempDir) -> Sqlite {
+        InAFile.connect(fixture).await
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
@@ -33,7 +34,8 @@ impl<R: Runtime> Harness for On<R> {
     }
 }
 
-/// Its multi-threaded runtime. SQLite's timers are not its own: they need a thread beside it.
+/// The multi-threaded runtime of tokio. The timers of the store are not tokio's; they run on a
+/// thread of `async-io`.
 struct Tokio;
 
 static TOKIO: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
@@ -47,7 +49,7 @@ impl Runtime for Tokio {
     }
 }
 
-/// The thread that waits drives the timers itself.
+/// The `block_on` of smol, which drives the timers on the waiting thread.
 struct Smol;
 
 impl Runtime for Smol {

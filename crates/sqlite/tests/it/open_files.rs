@@ -1,5 +1,4 @@
-//! Files that change hands while they are open: other handles, foreign programs, replacements and
-//! newer versions.
+//! Files that others access, replace or migrate while they are open.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -16,7 +15,7 @@ use crm_chat_sqlite::Sqlite;
 use rusqlite::Connection;
 
 use crate::support::{
-    Child, Place, assert_sound, block_on, log, read, removal, user, works, world,
+    Child, TempStore, assert_sound, block_on, log, read, removal, user, works, world,
 };
 
 fn remove(store: &Sqlite, id: i64) -> Answer {
@@ -27,7 +26,7 @@ fn remove(store: &Sqlite, id: i64) -> Answer {
     }
 }
 
-/// The locks that this process holds on a file, each with its kind and range.
+/// Returns the locks that this process holds on a file, each with its kind and range.
 fn locks(file: &Path) -> Vec<String> {
     let process = std::process::id().to_string();
     let inode = format!(":{}", file.metadata().unwrap().ino());
@@ -40,39 +39,39 @@ fn locks(file: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The lock that every connection in WAL mode holds as long as it is open.
+/// The lock that every open connection in WAL mode holds.
 const SHARED: &str = "READ 1073741826-1073742335";
 
 #[cfg(target_os = "linux")]
 #[test]
 fn opening_a_file_again_keeps_the_locks_of_the_first_handle() {
-    let place = Place::holding(&world(3));
-    let first = place.open();
-    assert_eq!(locks(&place.file()), [SHARED]);
-    let second = place.open();
-    assert_eq!(locks(&place.file()), [SHARED]);
+    let temp = TempStore::containing(&world(3));
+    let first = temp.open();
+    assert_eq!(locks(&temp.file()), [SHARED]);
+    let second = temp.open();
+    assert_eq!(locks(&temp.file()), [SHARED]);
     drop(second);
-    assert_eq!(locks(&place.file()), [SHARED]);
+    assert_eq!(locks(&temp.file()), [SHARED]);
     drop(first);
-    assert!(locks(&place.file()).is_empty());
+    assert!(locks(&temp.file()).is_empty());
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn refused_open_keeps_the_locks_of_other_connections() {
-    let place = Place::holding(&world(3));
-    let newer = Connection::open(place.file()).unwrap();
+    let temp = TempStore::containing(&world(3));
+    let newer = Connection::open(temp.file()).unwrap();
     newer.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    assert_eq!(locks(&place.file()), [SHARED]);
-    let error = block_on(Sqlite::open(place.file())).unwrap_err();
+    assert_eq!(locks(&temp.file()), [SHARED]);
+    let error = block_on(Sqlite::open(temp.file())).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
-    assert_eq!(locks(&place.file()), [SHARED]);
+    assert_eq!(locks(&temp.file()), [SHARED]);
 }
 
 const TWO_HANDLES: &str = "CRM_CHAT_TEST_TWO_HANDLES";
 
-/// No law: the process of the test below. It has two handles, and removes the users that it reads
-/// from standard input.
+/// Not a test by itself: runs in a process of the tests below. Opens two handles, and removes the
+/// users whose ids it reads from standard input.
 #[test]
 fn process_with_two_handles() {
     let Some(file) = std::env::var_os(TWO_HANDLES) else {
@@ -95,9 +94,9 @@ struct TwoHandles {
 }
 
 impl TwoHandles {
-    fn start(place: &Place) -> Self {
+    fn start(temp: &TempStore) -> Self {
         let name = "open_files::process_with_two_handles";
-        let mut process = Child::running(name, TWO_HANDLES, place.file())
+        let mut process = Child::running(name, TWO_HANDLES, temp.file())
             .command(|command| {
                 command.stdin(Stdio::piped()).stdout(Stdio::piped());
             })
@@ -120,14 +119,14 @@ impl TwoHandles {
     }
 }
 
-/// SQLite before 3.51 checkpoints and deletes the journal when it closes a database that no one
-/// else seems to have open.
+/// SQLite before 3.51 checkpoints and deletes the journal when it closes a database that seems to
+/// have no other connection.
 #[test]
-fn visit_of_another_program_loses_no_removal() {
+fn access_by_another_program_loses_no_removal() {
     if !works(&["sqlite3", "--version"]) {
         return;
     }
-    check_visit(|file| {
+    assert_no_removal_is_lost(|file| {
         let visit = Command::new("sqlite3")
             .arg(file)
             .arg("SELECT count(*) FROM removals")
@@ -137,40 +136,41 @@ fn visit_of_another_program_loses_no_removal() {
     });
 }
 
-const VISITED: &str = "CRM_CHAT_TEST_VISITED";
+const READ_FILE: &str = "CRM_CHAT_TEST_READ_FILE";
 
-/// No law: the process of the test below, which opens a file, reads it and closes it.
+/// Not a test by itself: runs in the process of the next test. Opens a file, reads it and closes
+/// it.
 #[test]
-fn process_that_visits() {
-    if let Some(file) = std::env::var_os(VISITED) {
+fn process_that_reads() {
+    if let Some(file) = std::env::var_os(READ_FILE) {
         let store = block_on(Sqlite::open(Path::new(&file))).unwrap();
         assert!(block_on(log(&store)).unwrap().is_empty());
     }
 }
 
 #[test]
-fn visit_of_another_process_loses_no_removal() {
-    check_visit(|file| {
-        let status = Child::running("open_files::process_that_visits", VISITED, file).run();
+fn access_by_another_process_loses_no_removal() {
+    assert_no_removal_is_lost(|file| {
+        let status = Child::running("open_files::process_that_reads", READ_FILE, file).run();
         assert!(status.success());
     });
 }
 
-/// Has a file with two handles in one process visited, and checks that the process loses nothing
-/// that it did since.
-fn check_visit(visit: impl Fn(&Path)) {
+/// Lets another program access a file of which a process has two handles, and checks that the
+/// process loses no removal afterwards.
+fn assert_no_removal_is_lost(access: impl Fn(&Path)) {
     for killed in [true, false] {
-        let place = Place::holding(&world(20));
-        let mut handles = TwoHandles::start(&place);
-        visit(&place.file());
-        let journal = place.folder().join("store.db-wal");
-        assert!(journal.exists(), "the visitor deleted the journal");
+        let temp = TempStore::containing(&world(20));
+        let mut handles = TwoHandles::start(&temp);
+        access(&temp.file());
+        let journal = temp.directory().join("store.db-wal");
+        assert!(journal.exists(), "the other program deleted the journal");
 
         let mut expected = vec![3, 4, 5];
         for id in &expected {
             handles.remove(*id);
         }
-        let other = place.open();
+        let other = temp.open();
         let users = |store: &Sqlite| -> Vec<i64> {
             let entries = block_on(log(store)).unwrap();
             let numbers: Vec<_> = entries.iter().map(|entry| entry.sequence).collect();
@@ -190,12 +190,12 @@ fn check_visit(visit: impl Fn(&Path)) {
         assert_eq!(process.wait().unwrap().success(), !killed);
         assert_eq!(users(&other), expected);
         drop(other);
-        assert_eq!(users(&place.open()), expected);
-        assert_sound(&place.file());
+        assert_eq!(users(&temp.open()), expected);
+        assert_sound(&temp.file());
     }
 }
 
-/// Asks a store for everything that it does, and returns how each failed.
+/// Calls every method of a store, and returns their errors.
 fn failures(store: &Sqlite, directory: &Path) -> Vec<StoreError> {
     let removal = match block_on(remove_user(store, user(1), &removal(3))) {
         Err(RemoveError::Store(error)) => error,
@@ -226,12 +226,12 @@ fn failures(store: &Sqlite, directory: &Path) -> Vec<StoreError> {
 }
 
 #[track_caller]
-fn assert_all_fail(store: &Sqlite, place: &Place, kind: StoreErrorKind, because: &str) {
-    for error in failures(store, place.folder()) {
+fn assert_all_fail(store: &Sqlite, temp: &TempStore, kind: StoreErrorKind, because: &str) {
+    for error in failures(store, temp.directory()) {
         assert_eq!(error.kind(), kind, "{}", error.report());
         assert!(error.report().ends_with(because), "{}", error.report());
     }
-    assert!(!place.folder().join("backup.db").exists());
+    assert!(!temp.directory().join("backup.db").exists());
 }
 
 const REPLACED: &str = "the file was replaced or deleted while it was open: restart the program";
@@ -239,51 +239,50 @@ const REPLACED: &str = "the file was replaced or deleted while it was open: rest
 #[test]
 fn replaced_store_file_is_reported_as_unavailable() {
     for warm in [false, true] {
-        let place = Place::holding(&world(3));
-        let store = place.open();
+        let temp = TempStore::containing(&world(3));
+        let store = temp.open();
         if warm {
-            // The connections that read are open already.
+            // Open a connection for reads before the file is replaced.
             block_on(store.dump()).unwrap();
         }
-        let other = Place::holding(&world(5));
+        let other = TempStore::containing(&world(5));
         let before = read(&other.file());
-        fs::rename(other.file(), place.file()).unwrap();
-        assert_all_fail(&store, &place, StoreErrorKind::Unavailable, REPLACED);
-        assert!(read(&place.file()) == before);
+        fs::rename(other.file(), temp.file()).unwrap();
+        assert_all_fail(&store, &temp, StoreErrorKind::Unavailable, REPLACED);
+        assert!(read(&temp.file()) == before);
     }
 }
 
 #[test]
 fn deleted_store_file_is_reported_as_unavailable() {
-    let place = Place::holding(&world(3));
-    let store = place.open();
-    for (path, _) in place.content() {
+    let temp = TempStore::containing(&world(3));
+    let store = temp.open();
+    for (path, _) in temp.contents() {
         fs::remove_file(path).unwrap();
     }
-    assert_all_fail(&store, &place, StoreErrorKind::Unavailable, REPLACED);
-    assert!(place.content().is_empty());
+    assert_all_fail(&store, &temp, StoreErrorKind::Unavailable, REPLACED);
+    assert!(temp.contents().is_empty());
 }
 
-/// SQLite would go on writing to a journal that no other process finds.
+/// SQLite would go on writing to a journal that other processes cannot see.
 #[test]
 fn deleted_journal_is_reported_as_unavailable() {
     for suffix in ["-wal", "-shm"] {
-        let place = Place::holding(&world(3));
-        let store = place.open();
-        fs::remove_file(place.folder().join(format!("store.db{suffix}"))).unwrap();
-        assert_all_fail(&store, &place, StoreErrorKind::Unavailable, REPLACED);
+        let temp = TempStore::containing(&world(3));
+        let store = temp.open();
+        fs::remove_file(temp.directory().join(format!("store.db{suffix}"))).unwrap();
+        assert_all_fail(&store, &temp, StoreErrorKind::Unavailable, REPLACED);
     }
 }
 
-/// The lock is waited for, and the file replaced meanwhile.
 #[test]
-fn file_replaced_while_a_transaction_waits_for_it_is_noticed() {
-    let place = Place::holding(&world(3));
-    let (store, holder) = (place.open(), place.open());
+fn file_replaced_during_a_wait_for_its_lock_is_detected() {
+    let temp = TempStore::containing(&world(3));
+    let (store, holder) = (temp.open(), temp.open());
     let held = block_on(holder.begin()).unwrap();
     let waiting = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| block_on(store.begin()).err());
-        fs::rename(place.file(), place.folder().join("moved.db")).unwrap();
+        fs::rename(temp.file(), temp.directory().join("moved.db")).unwrap();
         drop(held);
         waiting.join().unwrap()
     });
@@ -291,12 +290,12 @@ fn file_replaced_while_a_transaction_waits_for_it_is_noticed() {
 }
 
 #[test]
-fn migration_by_a_newer_version_ends_all_work() {
-    let place = Place::holding(&world(3));
-    let store = place.open();
+fn migration_by_a_newer_version_makes_every_method_fail() {
+    let temp = TempStore::containing(&world(3));
+    let store = temp.open();
     block_on(store.dump()).unwrap();
     let mut reading = block_on(store.begin_read()).unwrap();
-    let newer = Connection::open(place.file()).unwrap();
+    let newer = Connection::open(temp.file()).unwrap();
     newer
         .execute_batch(
             "BEGIN IMMEDIATE;
@@ -305,9 +304,9 @@ fn migration_by_a_newer_version_ends_all_work() {
              COMMIT",
         )
         .unwrap();
-    // A snapshot from before is whole and may be read to its end.
+    // A read transaction from before the migration can be completed.
     assert!(block_on(reading.messenger_installed()).unwrap());
     drop(reading);
     let because = "its schema has version 2, and this program knows up to 1: use a newer program";
-    assert_all_fail(&store, &place, StoreErrorKind::Unsupported, because);
+    assert_all_fail(&store, &temp, StoreErrorKind::Unsupported, because);
 }

@@ -1,4 +1,4 @@
-//! Transactions that only read.
+//! Read-only transactions.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crm_chat_domain::{
 };
 use crm_chat_sqlite::Sqlite;
 
-use crate::support::{Place, block_on, deal, log, removal, user, world};
+use crate::support::{TempStore, block_on, deal, log, removal, user, world};
 
-fn removes_user_3() -> Change {
+fn removal_of_user_3() -> Change {
     Change {
         chat: 8773.try_into().unwrap(),
         user: user(3),
@@ -21,11 +21,11 @@ fn removes_user_3() -> Change {
 
 #[test]
 fn reads_do_not_wait_for_a_writer() {
-    let place = Place::holding(&world(3));
-    let impatient = Sqlite::options().lock_timeout(Duration::from_millis(50));
-    let store = block_on(impatient.open(place.file())).unwrap();
+    let temp = TempStore::containing(&world(3));
+    let options = Sqlite::options().lock_timeout(Duration::from_millis(50));
+    let store = block_on(options.open(temp.file())).unwrap();
     let mut writer = block_on(store.begin()).unwrap();
-    assert!(block_on(writer.remove_member(&removes_user_3())).unwrap());
+    assert!(block_on(writer.remove_member(&removal_of_user_3())).unwrap());
 
     block_on(async {
         let mut reader = store.begin_read().await.unwrap();
@@ -35,17 +35,17 @@ fn reads_do_not_wait_for_a_writer() {
         assert_eq!(store.dump().await.unwrap(), world(3));
         assert_eq!(store.counts().await.unwrap().members, 3);
         assert_eq!(store.log_page(0, 9).await.unwrap().last, 0);
-        store.backup(place.folder().join("backup.db")).await.unwrap();
+        store.backup(temp.directory().join("backup.db")).await.unwrap();
         writer.commit().await.unwrap();
     });
     assert_eq!(block_on(log(&store)).unwrap().len(), 1);
 }
 
 #[test]
-fn writer_does_not_wait_for_reads_and_each_read_stays_in_its_state() {
-    let place = Place::holding(&world(9));
-    let impatient = Sqlite::options().lock_timeout(Duration::from_millis(50));
-    let store = block_on(impatient.open(place.file())).unwrap();
+fn writer_does_not_wait_for_reads_and_each_read_keeps_its_snapshot() {
+    let temp = TempStore::containing(&world(9));
+    let options = Sqlite::options().lock_timeout(Duration::from_millis(50));
+    let store = block_on(options.open(temp.file())).unwrap();
     let chat = 8773.try_into().unwrap();
     let mut readers = Vec::new();
     for id in 3..7 {
@@ -59,8 +59,7 @@ fn writer_does_not_wait_for_reads_and_each_read_stays_in_its_state() {
             assert_eq!(block_on(reader.role(chat, user(id))).unwrap(), expected);
         }
     }
-    // There are four connections. A fifth read waits for one of them, and no longer than for a
-    // lock.
+    // There are four connections. A fifth read waits for one of them up to the lock timeout.
     let error = block_on(store.begin_read()).err().unwrap();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     let removed = block_on(remove_user(&store, user(1), &removal(7)));
@@ -70,13 +69,13 @@ fn writer_does_not_wait_for_reads_and_each_read_stays_in_its_state() {
 }
 
 #[test]
-fn write_in_a_transaction_that_reads_is_unsupported() {
-    let place = Place::holding(&world(3));
+fn write_in_read_transaction_is_unsupported() {
+    let temp = TempStore::containing(&world(3));
     let in_memory = block_on(Sqlite::open_in_memory()).unwrap();
     block_on(in_memory.load(world(3))).unwrap();
-    for store in [place.open(), in_memory] {
+    for store in [temp.open(), in_memory] {
         let mut reader = block_on(store.begin_read()).unwrap();
-        let error = block_on(reader.remove_member(&removes_user_3())).unwrap_err();
+        let error = block_on(reader.remove_member(&removal_of_user_3())).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unsupported);
         assert_eq!(
             error.report(),

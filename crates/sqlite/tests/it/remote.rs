@@ -1,4 +1,4 @@
-//! A store in another process: what its handles do goes over a socket to a process that has the file open.
+//! A store whose handles forward every operation to another process, over a socket.
 
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -15,7 +15,7 @@ mod words;
 
 use words::{FromWord, ToWords};
 
-/// A handle on a store that another process, its own, has open. The process ends with the handle.
+/// A handle on a store that its own process has open. Dropping the handle ends the process.
 pub(crate) struct Remote {
     process: Child,
     socket: PathBuf,
@@ -38,22 +38,22 @@ impl Drop for Remote {
     }
 }
 
-/// A transaction in the other process, which rolls it back when the connection ends.
+/// A transaction in the other process, which rolls it back when the connection is closed.
 pub(crate) struct RemoteTransaction {
     connection: BufReader<UnixStream>,
 }
 
 impl RemoteTransaction {
-    /// Asks one line, and reads one.
-    async fn ask<T: FromWord>(&mut self, question: String) -> Result<T, StoreError> {
-        let lost = |error: std::io::Error| {
+    /// Sends a line, and reads the line of the response.
+    async fn call<T: FromWord>(&mut self, request: String) -> Result<T, StoreError> {
+        let io_error = |error: std::io::Error| {
             StoreError::new(StoreErrorKind::Other, "reach the other process").with_source(error)
         };
-        let line = question + "\n";
-        self.connection.get_mut().write_all(line.as_bytes()).await.map_err(lost)?;
-        let mut answer = String::new();
-        self.connection.read_line(&mut answer).await.map_err(lost)?;
-        words::read_answer(answer.trim_end())
+        let line = request + "\n";
+        self.connection.get_mut().write_all(line.as_bytes()).await.map_err(io_error)?;
+        let mut response = String::new();
+        self.connection.read_line(&mut response).await.map_err(io_error)?;
+        words::read_response(response.trim_end())
     }
 }
 
@@ -63,28 +63,28 @@ impl Store for Remote {
     async fn begin(&self) -> Result<RemoteTransaction, StoreError> {
         let connection = UnixStream::connect(&self.socket).await.unwrap();
         let mut tx = RemoteTransaction { connection: BufReader::new(connection) };
-        tx.ask::<()>("begin".to_owned()).await?;
+        tx.call::<()>("begin".to_owned()).await?;
         Ok(tx)
     }
 }
 
 impl UnitOfWork for RemoteTransaction {
     async fn commit(mut self) -> Result<(), StoreError> {
-        self.ask("commit".to_owned()).await
+        self.call("commit".to_owned()).await
     }
 
     async fn rollback(mut self) -> Result<(), StoreError> {
-        self.ask("rollback".to_owned()).await
+        self.call("rollback".to_owned()).await
     }
 }
 
 impl ChatRepo for RemoteTransaction {
     async fn messenger_installed(&mut self) -> Result<bool, StoreError> {
-        self.ask("messenger".to_owned()).await
+        self.call("messenger".to_owned()).await
     }
 
     async fn role(&mut self, chat: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {
-        self.ask(format!("role {chat} {user}")).await
+        self.call(format!("role {chat} {user}")).await
     }
 
     async fn successor(
@@ -92,33 +92,33 @@ impl ChatRepo for RemoteTransaction {
         chat: ChatId,
         leaving: UserId,
     ) -> Result<Option<UserId>, StoreError> {
-        self.ask(format!("successor {chat} {leaving}")).await
+        self.call(format!("successor {chat} {leaving}")).await
     }
 
     async fn remove_member(&mut self, change: &Change) -> Result<bool, StoreError> {
-        self.ask(format!("remove {}", change.to_words())).await
+        self.call(format!("remove {}", change.to_words())).await
     }
 }
 
 impl CrmRepo for RemoteTransaction {
     async fn last_chat(&mut self, entity: Entity) -> Result<Option<ChatId>, StoreError> {
-        self.ask(format!("last {entity}")).await
+        self.call(format!("last {entity}")).await
     }
 
     async fn is_linked(&mut self, chat: ChatId, entity: Entity) -> Result<bool, StoreError> {
-        self.ask(format!("linked {chat} {entity}")).await
+        self.call(format!("linked {chat} {entity}")).await
     }
 }
 
 impl UserRepo for RemoteTransaction {
     async fn is_active(&mut self, user: UserId) -> Result<bool, StoreError> {
-        self.ask(format!("active {user}")).await
+        self.call(format!("active {user}")).await
     }
 }
 
 impl Permissions for RemoteTransaction {
     async fn has_access(&mut self, actor: UserId, entity: Entity) -> Result<bool, StoreError> {
-        self.ask(format!("access {actor} {entity}")).await
+        self.call(format!("access {actor} {entity}")).await
     }
 
     async fn may_remove(
@@ -127,6 +127,6 @@ impl Permissions for RemoteTransaction {
         chat: ChatId,
         entity: Entity,
     ) -> Result<bool, StoreError> {
-        self.ask(format!("may {actor} {chat} {entity}")).await
+        self.call(format!("may {actor} {chat} {entity}")).await
     }
 }

@@ -9,48 +9,48 @@ use crm_chat_sqlite::Sqlite;
 pub(crate) use futures_lite::future::block_on;
 use tempfile::TempDir;
 
-/// A store's file in a folder of its own, which goes with it.
-pub(crate) struct Place {
-    folder: TempDir,
+/// The file of a store in a temporary directory.
+pub(crate) struct TempStore {
+    directory: TempDir,
 }
 
-impl Place {
+impl TempStore {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn file(&self) -> PathBuf {
-        self.folder.path().join("store.db")
+        self.directory.path().join("store.db")
     }
 
     pub(crate) fn open(&self) -> Sqlite {
         block_on(Sqlite::open(self.file())).unwrap()
     }
 
-    /// A file with a store that holds a snapshot.
-    pub(crate) fn holding(snapshot: &Snapshot) -> Self {
-        let place = Self::new();
-        block_on(place.open().load(snapshot.clone())).unwrap();
-        place
+    /// Creates the file of a store that contains a snapshot.
+    pub(crate) fn containing(snapshot: &Snapshot) -> Self {
+        let temp = Self::new();
+        block_on(temp.open().load(snapshot.clone())).unwrap();
+        temp
     }
 
-    /// Every file of the folder with its content, by name.
-    pub(crate) fn content(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let entries = fs::read_dir(self.folder()).unwrap();
-        let mut content: Vec<_> = entries
+    /// Returns the files of the directory with their contents, sorted by path.
+    pub(crate) fn contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = fs::read_dir(self.directory()).unwrap();
+        let mut contents: Vec<_> = entries
             .map(|entry| entry.unwrap().path())
             .map(|path| (path.clone(), read(&path)))
             .collect();
-        content.sort();
-        content
+        contents.sort();
+        contents
     }
 }
 
-/// Reads a file in another process: to close it in this one would drop the locks that SQLite holds
+/// Reads a file in another process: closing it in this one would drop the locks that SQLite holds
 /// on it.
 pub(crate) fn read(path: &Path) -> Vec<u8> {
     let output = Command::new("cat").arg(path).output().unwrap();
@@ -64,7 +64,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-/// Checks whether a command works that a test needs; if not, the test is to be skipped.
+/// Returns `false` if a command that a test needs does not work, so that the test is skipped.
 ///
 /// # Panics
 /// If it does not work and `CI` is `true`.
@@ -87,13 +87,13 @@ pub(crate) fn deal() -> Entity {
     "deal:288".parse().unwrap()
 }
 
-/// The removal of a user from the deal's chat.
+/// Returns a request to remove a user from the last chat of the deal.
 pub(crate) fn removal(id: i64) -> Removal {
     Removal::new(deal(), user(id))
 }
 
-/// Actor 1 may remove users 2 to `members` + 1, who are active and in chat 8773 of deal 288. User 2
-/// owns it.
+/// Returns a world in which actor 1 may remove users from chat 8773 of deal 288. Its members are
+/// the active users 2 to `members` + 1, and user 2 owns it.
 pub(crate) fn world(members: i64) -> Snapshot {
     let ids: Vec<i64> = (2..2 + members).collect();
     let users: Vec<_> =
@@ -108,7 +108,7 @@ pub(crate) fn world(members: i64) -> Snapshot {
     .unwrap()
 }
 
-/// The whole log, read in pages.
+/// Reads the whole log page by page.
 pub(crate) async fn log(store: &Sqlite) -> Result<Vec<LogEntry>, StoreError> {
     let mut entries: Vec<LogEntry> = Vec::new();
     loop {
@@ -121,7 +121,7 @@ pub(crate) async fn log(store: &Sqlite) -> Result<Vec<LogEntry>, StoreError> {
     }
 }
 
-/// Checks what SQLite itself can tell of a file.
+/// Checks the integrity of a file with SQLite.
 pub(crate) fn assert_sound(file: &Path) {
     let connection = rusqlite::Connection::open(file).unwrap();
     let integrity: String =
@@ -132,8 +132,8 @@ pub(crate) fn assert_sound(file: &Path) {
     assert!(!broken_references);
 }
 
-/// Runs one test of this binary in a process of its own, with a variable set that tells the test
-/// so.
+/// A process that runs one test of this binary, with an environment variable by which the test
+/// recognises it.
 pub(crate) struct Child(Command);
 
 impl Child {

@@ -1,4 +1,4 @@
-//! The whole suite, with a process of its own for each handle.
+//! The conformance suite with a separate process for each handle.
 
 use crm_chat_conformance::{Harness, conformance_tests};
 use crm_chat_domain::snapshot::EditError;
@@ -12,15 +12,15 @@ use crate::remote::Remote;
 struct InProcesses;
 
 impl Harness for InProcesses {
-    type Place = TempDir;
+    type Fixture = TempDir;
     type Store = Remote;
 
-    async fn create(&self, world: &Snapshot) -> TempDir {
-        InAFile.create(world).await
+    async fn set_up(&self, world: &Snapshot) -> TempDir {
+        InAFile.set_up(world).await
     }
 
-    async fn connect(&self, place: &TempDir) -> Remote {
-        Remote::start(&place.path().join("store.db")).await
+    async fn connect(&self, fixture: &TempDir) -> Remote {
+        Remote::start(&fixture.path().join("store.db")).await
     }
 
     async fn edit(&self, store: &Remote, edit: &Edit) -> Result<(), EditError> {
@@ -36,8 +36,8 @@ impl Harness for InProcesses {
         store.log(after, usize::MAX).await.unwrap()
     }
 
-    async fn damage(&self, place: &TempDir) -> bool {
-        let file = rusqlite::Connection::open(place.path().join("store.db")).unwrap();
+    async fn corrupt(&self, fixture: &TempDir) -> bool {
+        let file = rusqlite::Connection::open(fixture.path().join("store.db")).unwrap();
         file.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE members").is_ok()
     }
 }

@@ -1,4 +1,4 @@
-//! Certification: is there a serial order that respects real time?
+//! Certification: detects whether transactions still have a serial order that respects real time.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,11 @@ pub(crate) enum Key {
     Member(ChatId, UserId),
     Members(ChatId),
     Owner(ChatId),
-    /// All of it.
+    /// All facts.
     Everything,
 }
 
-/// What a transaction saw and did, and when.
+/// The reads and writes of a transaction, and its begin and commit time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Footprint {
     pub(crate) began: u64,
@@ -36,7 +36,7 @@ impl Footprint {
         met && !other.writes.is_empty()
     }
 
-    /// Whether this one must come before the other.
+    /// Returns whether this transaction must come before the other.
     fn precedes(&self, other: &Self) -> bool {
         let ended_before = self.committed <= other.began;
         let read_before = self.reads_what(other) && self.began < other.committed;
@@ -45,8 +45,8 @@ impl Footprint {
         ended_before || read_before || wrote_before
     }
 
-    /// Whether a transaction that this one did not see wrote a row that it wrote. Who the members are, taken together,
-    /// is no row.
+    /// Returns whether a concurrent transaction wrote a row that this one wrote. The set of members
+    /// as a whole is not a row.
     pub(crate) fn overwrites(&self, committed: &[Self]) -> bool {
         let rows = self.writes.iter().filter(|key| !matches!(key, Key::Members(_)));
         let rows: BTreeSet<_> = rows.copied().collect();
@@ -55,7 +55,8 @@ impl Footprint {
         unseen.any(|other| !rows.is_disjoint(&other.writes))
     }
 
-    /// Whether no serial order is left once this one is committed: a path leads from it back to itself.
+    /// Returns whether committing this transaction leaves no serial order: a path leads from it
+    /// back to itself.
     pub(crate) fn closes_a_cycle(&self, committed: &[Self]) -> bool {
         let mut reached: Vec<&Self> = vec![self];
         let mut left: Vec<&Self> = committed.iter().collect();

@@ -1,4 +1,4 @@
-//! The single changes, made as the model makes them.
+//! Edits, applied by the model except where a flaw changes them.
 
 use crm_chat_conformance::model::edited;
 use crm_chat_domain::snapshot::{EditRejection, RemovalRight};
@@ -12,14 +12,14 @@ pub(crate) fn apply(
     flaw: Option<Flaw>,
 ) -> Result<(), EditRejection> {
     match (flaw, edit) {
-        (Some(Flaw::RelinkedKeepsPlace), Edit::Link(link)) if world.links.contains(link) => {}
+        (Some(Flaw::RelinkKeepsPosition), Edit::Link(link)) if world.links.contains(link) => {}
         (Some(Flaw::JoinsTwice), Edit::Join { chat, user }) => {
             let mut chats = world.chats.iter_mut();
             if let Some(chat) = chats.find(|known| known.id == *chat) {
                 chat.members.push(*user);
             }
         }
-        (Some(Flaw::RightsComeBack), Edit::AddChat { chat }) => {
+        (Some(Flaw::RightsRevive), Edit::AddChat { chat }) => {
             model(world, edit)?;
             let here = world.removals.iter().filter(|record| record.chat == *chat);
             let rights = here.map(|record| RemovalRight { user: record.actor, chat: *chat });
@@ -44,7 +44,7 @@ fn model(world: &mut Snapshot, edit: &Edit) -> Result<(), EditRejection> {
     Ok(())
 }
 
-/// The facts that an edit reads beside those that it writes.
+/// Returns the fact that an edit reads besides those that it writes.
 pub(crate) fn reads(edit: &Edit) -> Option<Key> {
     match *edit {
         Edit::SetOwner { chat, user } => Some(Key::Member(chat, user)),
@@ -52,7 +52,7 @@ pub(crate) fn reads(edit: &Edit) -> Option<Key> {
     }
 }
 
-/// The facts that an edit writes.
+/// Returns the facts that an edit writes.
 pub(crate) fn writes(edit: &Edit) -> Vec<Key> {
     match *edit {
         Edit::AddUser(user) => vec![Key::User(user.id)],

@@ -1,115 +1,116 @@
-//! What can be wrong with the backend.
+//! The flaws that can be seeded into the backend.
 
 use crm_chat_domain::{Snapshot, UserId};
 
-/// One thing that is wrong.
+/// A flaw of the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// A commit overwrites the chat by what it saw at its beginning.
+    /// A commit overwrites the chat with the version read at its beginning.
     LostUpdate,
-    /// A transaction sees what others have not committed.
+    /// A transaction reads uncommitted changes of others.
     DirtyRead,
-    /// Only those who write the same conflict: snapshot isolation.
+    /// Only writes to the same row conflict, as under snapshot isolation.
     WriteSkew,
-    /// Who asked for the last chat is not told of links made or deleted since.
+    /// A transaction that read the last chat is not invalidated by later link changes.
     LastChatUnread,
-    /// Who asked for a role is not told of an owner set since.
+    /// A transaction that read a role is not invalidated by a later change of owner.
     OwnerUnread,
-    /// Who asked for a successor is not told of users activated or deactivated since.
+    /// A transaction that read the successor is not invalidated by later activations and
+    /// deactivations.
     SuccessorUnread,
-    /// Who asked for a successor is not told of members who joined or left since.
+    /// A transaction that read the successor is not invalidated by later joins and leaves.
     MembersUnread,
-    /// Who has written nothing yet reads what is committed now, and is not certified.
+    /// Until its first write, a transaction reads the latest committed state and is not certified.
     LiveReads,
-    /// What was written stays when the transaction is dropped.
+    /// The writes of a dropped transaction stay.
     NoRollbackOnDrop,
-    /// The lock stays when the transaction is dropped.
-    LockLeft,
-    /// Who wrote nothing is not certified, and leaves no trace for those who come after.
-    RefusalRollsBack,
-    /// The commit is made in two steps, and may be dropped between them.
+    /// A dropped transaction keeps its lock.
+    LockLeaked,
+    /// A read-only transaction is neither certified nor considered when others are.
+    ReadsNotCertified,
+    /// A commit has two steps and can be dropped between them.
     CommitInTwoSteps,
-    /// Writers lock users one after another, and nobody looks for a deadlock.
+    /// Writers lock users one after another, without deadlock detection.
     RowLocks,
-    /// A link made again keeps its place.
-    RelinkedKeepsPlace,
-    /// Joining twice makes a member twice.
+    /// A chat that is linked again keeps its old position.
+    RelinkKeepsPosition,
+    /// Joining twice adds the member twice.
     JoinsTwice,
-    /// The rights in a deleted chat come back with one of the same id.
-    RightsComeBack,
-    /// A former owner who joins again owns again.
+    /// The rights in a deleted chat apply to a new chat with the same id.
+    RightsRevive,
+    /// A former owner who joins again becomes the owner.
     OwnerRemembered,
-    /// The owner is moved before the rules are asked.
-    OwnerMovedFirst,
-    /// Any member may succeed.
-    OwnerMayBeABot,
-    /// The successor is the one with the lowest id.
+    /// Ownership passes on before the rules are checked.
+    OwnerMovedBeforeRules,
+    /// Any member may succeed, bots included.
+    BotMayOwn,
+    /// The member with the lowest id succeeds.
     OwnerByLowestId,
-    /// Only who joined later than the owner may succeed.
-    OwnerByLaterJoining,
-    /// The successor is sought among the members at the beginning of the transaction.
-    OwnerFromOldMembers,
-    /// The removal of any member passes the ownership on.
-    OwnerMovedByMembers,
-    /// The owner stays when nobody may follow.
+    /// Only members who joined after the owner may succeed.
+    OnlyLaterMembersSucceed,
+    /// The successor is chosen from the members at the beginning of the transaction.
+    SuccessorFromStaleMembers,
+    /// The removal of any member passes ownership on.
+    AnyRemovalMovesOwner,
+    /// The owner stays if no member may succeed.
     OwnerStays,
-    /// Every question about a right is recorded in the log.
-    RecordOfAQuestion,
-    /// A removal of nobody is recorded.
+    /// Every query of a right is recorded in the log.
+    QueryRecorded,
+    /// A removal that removes no member is recorded.
     RecordWithoutChange,
     /// A removal is not recorded.
     ChangeWithoutRecord,
-    /// Of two records that are alike one is kept.
-    AlikeRecordsAreOne,
-    /// The numbers of loaded records do not begin at 1.
-    NumberedFromElsewhere,
-    /// Of a long list of members only the first hundred are kept.
+    /// Of two equal records, one is kept.
+    EqualRecordsMerged,
+    /// The numbers of loaded records do not start at 1.
+    NumbersStartElsewhere,
+    /// Only the first hundred members of a chat are kept.
     MembersCut,
-    /// A record bears no time.
+    /// A record has no time.
     RecordWithoutTime,
     /// Records are numbered when they are written, not when they are committed.
     NumberedEarly,
-    /// Access is kept by entity, without the user.
+    /// Access is cached by entity, without the user.
     AccessCachedAcrossUsers,
-    /// Access to the entity stands for the right to remove.
-    AccessIsRight,
-    /// A failure to read the members is taken for the absence of a member.
+    /// Access to the entity implies the right to remove.
+    AccessImpliesRight,
+    /// A failure to read the members counts as absence of the member.
     FailureIsAbsence,
-    /// The users in chats are cut to 32 bits.
+    /// The user ids in chats are cut to 32 bits.
     IdsCut,
-    /// Access is looked up by ids that are rounded to a float.
+    /// Access is looked up by ids rounded to a float.
     AccessRounded,
-    /// The write says that it removed a member, whatever it did.
+    /// The write always reports that it removed a member.
     WriteAlwaysSucceeds,
-    /// Everybody is a member of every chat.
-    EverybodyIsAMember,
-    /// The user leaves all chats.
+    /// Every user is a member of every chat.
+    EveryoneIsMember,
+    /// The user is removed from all chats.
     LeavesAllChats,
-    /// All known users are active.
+    /// All known users count as active.
     InactiveCounts,
-    /// A bot is no member.
-    BotsAreNoMembers,
-    /// The kind of an entity does not count.
+    /// Bots do not count as members.
+    BotsNotMembers,
+    /// The kind of an entity is ignored.
     KindIgnored,
-    /// Access to one entity of a chat is access to all of that chat.
+    /// Access to one entity of a chat is access to all its entities.
     AccessThroughChat,
-    /// An entity without a chat has the last chat of all.
+    /// An entity without a chat gets the newest link of any entity.
     AnyLastChat,
     /// Every chat belongs to every entity.
     AnyLink,
-    /// The messenger is always installed.
+    /// The messenger always counts as installed.
     MessengerAssumed,
-    /// The links of a user's chat go when the user does.
-    LinksGoWithTheLast,
+    /// The links of a chat are deleted with its last member.
+    LinksDeletedWithLastMember,
 }
 
-/// Whether two ids are the same once they are rounded to a 64-bit float.
-#[expect(clippy::cast_precision_loss, reason = "the flaw")]
-pub(crate) fn round_to_the_same(one: i64, other: i64) -> bool {
+/// Returns whether two ids become equal when rounded to a 64-bit float.
+#[expect(clippy::cast_precision_loss, reason = "the loss is the flaw")]
+pub(crate) fn equal_when_rounded(one: i64, other: i64) -> bool {
     (one as f64).to_bits() == (other as f64).to_bits()
 }
 
-/// Cuts the ids of the members to 32 bits.
+/// Cuts the ids of the members to 32 bitset.
 pub(crate) fn cut_ids(world: &mut Snapshot) {
     let cut = |id: &mut UserId| {
         if let Some(short) = UserId::new(id.get() & 0xffff_ffff) {

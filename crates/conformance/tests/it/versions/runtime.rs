@@ -1,4 +1,4 @@
-//! What a backend bound to a runtime needs: that nobody calls it, or drops its transactions, outside.
+//! A substitute for a runtime: panics if the store is called, or a transaction dropped, outside it.
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ thread_local! {
     static ENTERED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs something inside the runtime.
+/// Runs a closure inside the runtime.
 pub(crate) fn enter<R>(run: impl FnOnce() -> R) -> R {
     struct Leave;
 
@@ -16,12 +16,12 @@ pub(crate) fn enter<R>(run: impl FnOnce() -> R) -> R {
         }
     }
 
-    assert!(!ENTERED.replace(true), "a runtime is not entered twice on one thread");
+    assert!(!ENTERED.replace(true), "the runtime was entered twice on one thread");
     let _leave = Leave;
     run()
 }
 
 #[track_caller]
 pub(crate) fn assert_entered() {
-    assert!(ENTERED.get() || std::thread::panicking(), "this needs the runtime");
+    assert!(ENTERED.get() || std::thread::panicking(), "called outside the runtime");
 }

@@ -1,4 +1,4 @@
-//! The transaction.
+//! The transaction of the multi-version backend.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crm_chat_domain::{
 };
 use futures_lite::future::yield_now;
 
-use super::flaw::round_to_the_same;
+use super::flaw::equal_when_rounded;
 use super::{Data, Flaw, Footprint, Key, Mode, Shared, runtime};
 
 pub(crate) struct VersionsTransaction {
     shared: Arc<Shared>,
     lock: Option<MutexGuardArc<()>>,
     rows: Vec<MutexGuardArc<()>>,
-    /// What was committed at the beginning, and the transaction's own writes.
+    /// The state committed at `begin`, with the writes of this transaction.
     view: Snapshot,
     members_at_first: Vec<Chat>,
     writes: Vec<(Change, u64)>,
@@ -78,7 +78,7 @@ impl VersionsTransaction {
         let conflict = match self.shared.flaw {
             Some(Flaw::LostUpdate) => false,
             Some(Flaw::WriteSkew) => self.footprint.overwrites(&data.committed),
-            Some(Flaw::RefusalRollsBack | Flaw::LiveReads) if only_reads => false,
+            Some(Flaw::ReadsNotCertified | Flaw::LiveReads) if only_reads => false,
             _ => self.footprint.closes_a_cycle(&data.committed),
         };
         if conflict && self.shared.mode == Mode::Optimistic {
@@ -87,7 +87,7 @@ impl VersionsTransaction {
         Ok(())
     }
 
-    /// Makes the writes on what is committed.
+    /// Applies the writes to the committed state.
     fn apply(&self, data: &mut Data) {
         for (change, _) in &self.writes {
             if self.has(Flaw::LostUpdate) {
@@ -115,7 +115,7 @@ impl VersionsTransaction {
         }
     }
 
-    /// The first half of the commit.
+    /// Performs the first half of the commit.
     fn change(&mut self, data: &mut Data) -> Result<(), StoreError> {
         self.certify(data)?;
         self.apply(data);
@@ -123,11 +123,11 @@ impl VersionsTransaction {
         Ok(())
     }
 
-    /// The other half.
+    /// Performs the second half of the commit.
     fn settle(&self, data: &mut Data) {
         self.record(data);
         data.clock += 1;
-        if !(self.has(Flaw::RefusalRollsBack) && self.writes.is_empty()) {
+        if !(self.has(Flaw::ReadsNotCertified) && self.writes.is_empty()) {
             data.committed.push(self.footprint.clone());
         }
     }
@@ -139,7 +139,7 @@ impl VersionsTransaction {
     }
 }
 
-/// Ends a membership and settles the owner.
+/// Ends a membership and updates the owner.
 fn make(world: &mut Snapshot, change: &Change) {
     for chat in world.chats.iter_mut().filter(|chat| chat.id == change.chat) {
         chat.members.retain(|member| *member != change.user);
@@ -151,7 +151,7 @@ fn make(world: &mut Snapshot, change: &Change) {
     }
 }
 
-/// What some flaws do beside.
+/// Applies the side effects of some flaws.
 fn flawed_make(world: &mut Snapshot, change: &Change, flaw: Option<Flaw>) {
     let chats = world.chats.iter_mut();
     match flaw {
@@ -162,11 +162,11 @@ fn flawed_make(world: &mut Snapshot, change: &Change, flaw: Option<Flaw>) {
             let left = chats.filter(|chat| chat.id == change.chat);
             left.for_each(|chat| chat.owner = Some(change.user));
         }
-        Some(Flaw::OwnerMovedByMembers) => {
+        Some(Flaw::AnyRemovalMovesOwner) => {
             let left = chats.filter(|chat| chat.id == change.chat);
             left.for_each(|chat| chat.owner = chat.members.first().copied());
         }
-        Some(Flaw::LinksGoWithTheLast) => {
+        Some(Flaw::LinksDeletedWithLastMember) => {
             let empty =
                 |id| world.chats.iter().any(|chat| chat.id == id && chat.members.is_empty());
             world.links.retain(|link| !empty(link.chat));
@@ -176,12 +176,13 @@ fn flawed_make(world: &mut Snapshot, change: &Change, flaw: Option<Flaw>) {
 }
 
 fn append(data: &mut Data, change: &Change, number: u64, flaw: Option<Flaw>) {
+    #[expect(clippy::disallowed_methods, reason = "the backend stamps its records")]
     let now = Timestamp::try_from(SystemTime::now()).ok();
     let time = now.filter(|_| flaw != Some(Flaw::RecordWithoutTime));
-    // In the order of the numbers, wherever that is.
-    let place = data.numbers.partition_point(|earlier| *earlier < number);
-    data.numbers.insert(place, number);
-    data.world.removals.insert(place, RemovalRecord::new(change, time));
+    // Keep the log in ascending order even if the number was assigned early.
+    let index = data.numbers.partition_point(|earlier| *earlier < number);
+    data.numbers.insert(index, number);
+    data.world.removals.insert(index, RemovalRecord::new(change, time));
 }
 
 impl Drop for VersionsTransaction {
@@ -196,7 +197,7 @@ impl Drop for VersionsTransaction {
             self.apply(&mut data);
             self.record(&mut data);
         }
-        if self.has(Flaw::LockLeft) {
+        if self.has(Flaw::LockLeaked) {
             std::mem::forget(self.lock.take());
         }
     }
@@ -204,10 +205,10 @@ impl Drop for VersionsTransaction {
 
 impl UnitOfWork for VersionsTransaction {
     async fn prefetch(&mut self, _: UserId, removal: &Removal) {
-        let chat = removal.chat.filter(|_| self.has(Flaw::OwnerMovedFirst));
+        let chat = removal.chat.filter(|_| self.has(Flaw::OwnerMovedBeforeRules));
         let newest = self.view.links.iter().rev().find(|link| link.entity == removal.entity);
         let chat = chat.or(newest.map(|link| link.chat));
-        let Some(chat) = chat.filter(|_| self.has(Flaw::OwnerMovedFirst)) else {
+        let Some(chat) = chat.filter(|_| self.has(Flaw::OwnerMovedBeforeRules)) else {
             return;
         };
         let mut data = self.shared.data();
@@ -248,7 +249,7 @@ impl ChatRepo for VersionsTransaction {
 
     async fn role(&mut self, id: ChatId, user: UserId) -> Result<Option<Role>, StoreError> {
         yield_now().await;
-        if self.shared.damaged.load(Ordering::SeqCst) {
+        if self.shared.corrupted.load(Ordering::SeqCst) {
             return match self.shared.flaw {
                 Some(Flaw::FailureIsAbsence) => Ok(None),
                 _ => Err(StoreError::new(StoreErrorKind::Corrupt, "read the members")),
@@ -258,12 +259,12 @@ impl ChatRepo for VersionsTransaction {
         if !self.has(Flaw::OwnerUnread) {
             self.read(Key::Owner(id));
         }
-        let bots = self.has(Flaw::BotsAreNoMembers);
+        let bots = self.has(Flaw::BotsNotMembers);
         let mut users = self.view.users.iter();
         if bots && users.any(|known| known.id == user && known.kind == UserKind::Bot) {
             return Ok(None);
         }
-        let everybody = self.has(Flaw::EverybodyIsAMember);
+        let everybody = self.has(Flaw::EveryoneIsMember);
         let chat = self.chat(id);
         let chat = chat.filter(|chat| everybody || chat.members.contains(&user));
         Ok(chat.map(|chat| match chat.owner {
@@ -282,12 +283,12 @@ impl ChatRepo for VersionsTransaction {
             self.read(Key::Members(id));
         }
         let at_first = self.members_at_first.iter().find(|chat| chat.id == id);
-        let old = self.has(Flaw::OwnerFromOldMembers);
+        let old = self.has(Flaw::SuccessorFromStaleMembers);
         let chat = if old { at_first } else { self.chat(id) };
         let mut members = chat.map(|chat| chat.members.clone()).unwrap_or_default();
-        let place = members.iter().position(|member| *member == leaving);
-        if self.has(Flaw::OwnerByLaterJoining) {
-            members.drain(..place.unwrap_or_default());
+        let position = members.iter().position(|member| *member == leaving);
+        if self.has(Flaw::OnlyLaterMembersSucceed) {
+            members.drain(..position.unwrap_or_default());
         }
         members.retain(|member| *member != leaving);
         if !self.has(Flaw::SuccessorUnread) {
@@ -297,7 +298,7 @@ impl ChatRepo for VersionsTransaction {
         if self.has(Flaw::OwnerByLowestId) {
             members.sort();
         }
-        let any = self.has(Flaw::OwnerMayBeABot);
+        let any = self.has(Flaw::BotMayOwn);
         Ok(members.into_iter().find(|member| any || self.is_active_human(*member)))
     }
 
@@ -305,7 +306,12 @@ impl ChatRepo for VersionsTransaction {
         yield_now().await;
         if self.has(Flaw::RowLocks) {
             let row = Arc::clone(
-                self.shared.rows.lock().expect("no holder panics").entry(change.user).or_default(),
+                self.shared
+                    .rows
+                    .lock()
+                    .expect("the lock is not poisoned")
+                    .entry(change.user)
+                    .or_default(),
             );
             self.rows.push(row.lock_arc().await);
         }
@@ -319,7 +325,7 @@ impl ChatRepo for VersionsTransaction {
             let number = data.next_number();
             append(&mut data, change, number, None);
         }
-        Ok(removed || self.has(Flaw::WriteAlwaysSucceeds) || self.has(Flaw::EverybodyIsAMember))
+        Ok(removed || self.has(Flaw::WriteAlwaysSucceeds) || self.has(Flaw::EveryoneIsMember))
     }
 }
 
@@ -390,12 +396,12 @@ impl Permissions for VersionsTransaction {
         };
         let is_actor = |other: UserId| {
             let rounded = self.has(Flaw::AccessRounded);
-            other == actor || rounded && round_to_the_same(other.get(), actor.get())
+            other == actor || rounded && equal_when_rounded(other.get(), actor.get())
         };
         let mut access = self.view.access.iter();
         let has_access = access.any(|access| is_actor(access.user) && is_meant(access.entity));
         if self.has(Flaw::AccessCachedAcrossUsers) {
-            let mut cache = self.shared.access_cache.lock().expect("no holder panics");
+            let mut cache = self.shared.access_cache.lock().expect("the lock is not poisoned");
             return Ok(*cache.entry(entity).or_insert(has_access));
         }
         Ok(has_access)
@@ -409,13 +415,13 @@ impl Permissions for VersionsTransaction {
     ) -> Result<bool, StoreError> {
         yield_now().await;
         self.read(Key::Remover(actor, chat));
-        if self.has(Flaw::RecordOfAQuestion) {
+        if self.has(Flaw::QueryRecorded) {
             let change = Change { chat, user: actor, actor, entity, owner: OwnerChange::Unchanged };
             let mut data = self.shared.data();
             let number = data.next_number();
             append(&mut data, &change, number, None);
         }
-        if self.has(Flaw::AccessIsRight) {
+        if self.has(Flaw::AccessImpliesRight) {
             return self.has_access(actor, entity).await;
         }
         let mut removers = self.view.removers.iter();

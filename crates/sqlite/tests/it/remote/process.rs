@@ -1,4 +1,4 @@
-//! The other process.
+//! The process that serves a store.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -11,34 +11,35 @@ use smol::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use smol::net::unix::{UnixListener, UnixStream};
 use smol::stream::StreamExt;
 
-use super::words::{read_change, write_answer};
+use super::words::{read_change, write_response};
 use crate::support;
 
 const SOCKET: &str = "CRM_CHAT_TEST_SOCKET";
 const FILE: &str = "store.db";
 
-/// Starts the process beside a store's file, and returns it with the socket on which it listens.
+/// Starts the process, and returns it with the socket on which it listens, in the directory of the
+/// file.
 pub(super) async fn start(file: &Path) -> (Child, PathBuf) {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
     let socket = file.with_file_name(format!("socket-{number}"));
     let mut process =
-        support::Child::running("remote::process::that_serves_a_store", SOCKET, &socket)
+        support::Child::running("remote::process::process_that_serves_a_store", SOCKET, &socket)
             .command(|command| {
                 command.stdout(Stdio::null());
             })
             .start();
     while UnixStream::connect(&socket).await.is_err() {
         let ended = process.try_wait().unwrap();
-        assert!(ended.is_none(), "it ended before it listened: {ended:?}");
+        assert!(ended.is_none(), "the process ended before it listened: {ended:?}");
         smol::Timer::after(Duration::from_millis(1)).await;
     }
     (process, socket)
 }
 
-/// No law: the other process of the harness that needs one.
+/// Not a test by itself: runs in the processes of the conformance suite for two processes.
 #[test]
-fn that_serves_a_store() {
+fn process_that_serves_a_store() {
     let Some(socket) = std::env::var_os(SOCKET).map(PathBuf::from) else {
         return;
     };
@@ -52,50 +53,50 @@ fn that_serves_a_store() {
     });
 }
 
-/// Serves one transaction. It is rolled back when the connection ends before its end.
+/// Serves the transaction of one connection. It is rolled back if the connection is closed early.
 async fn serve(store: Sqlite, connection: UnixStream) {
     let mut connection = BufReader::new(connection);
     let mut tx = None;
     let mut line = String::new();
     while matches!(connection.read_line(&mut line).await, Ok(1..)) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let answer = match (&words[..], tx.take()) {
-            (["begin"], _) => write_answer(store.begin().await.map(|begun| tx = Some(begun))),
-            (["commit"], Some(open)) => write_answer(open.commit().await),
-            (["rollback"], Some(open)) => write_answer(open.rollback().await),
-            (question, Some(mut open)) => {
-                let answer = answer(&mut open, question).await;
+        let response = match (&words[..], tx.take()) {
+            (["begin"], _) => write_response(store.begin().await.map(|begun| tx = Some(begun))),
+            (["commit"], Some(open)) => write_response(open.commit().await),
+            (["rollback"], Some(open)) => write_response(open.rollback().await),
+            (request, Some(mut open)) => {
+                let response = respond(&mut open, request).await;
                 tx = Some(open);
-                answer
+                response
             }
             (_, None) => panic!("no transaction is open"),
         };
-        if connection.get_mut().write_all((answer + "\n").as_bytes()).await.is_err() {
+        if connection.get_mut().write_all((response + "\n").as_bytes()).await.is_err() {
             break;
         }
         line.clear();
     }
 }
 
-async fn answer(tx: &mut SqliteTransaction, question: &[&str]) -> String {
+async fn respond(tx: &mut SqliteTransaction, request: &[&str]) -> String {
     fn read<T: std::str::FromStr>(word: &str) -> T {
-        word.parse().unwrap_or_else(|_| panic!("no value: {word}"))
+        word.parse().unwrap_or_else(|_| panic!("invalid value: {word}"))
     }
-    match *question {
-        ["messenger"] => write_answer(tx.messenger_installed().await),
-        ["role", chat, user] => write_answer(tx.role(read(chat), read(user)).await),
-        ["successor", chat, user] => write_answer(tx.successor(read(chat), read(user)).await),
+    match *request {
+        ["messenger"] => write_response(tx.messenger_installed().await),
+        ["role", chat, user] => write_response(tx.role(read(chat), read(user)).await),
+        ["successor", chat, user] => write_response(tx.successor(read(chat), read(user)).await),
         ["remove", chat, user, actor, entity, owner] => {
             let change = read_change([chat, user, actor, entity, owner]);
-            write_answer(tx.remove_member(&change).await)
+            write_response(tx.remove_member(&change).await)
         }
-        ["last", entity] => write_answer(tx.last_chat(read(entity)).await),
-        ["linked", chat, entity] => write_answer(tx.is_linked(read(chat), read(entity)).await),
-        ["active", user] => write_answer(tx.is_active(read(user)).await),
-        ["access", user, entity] => write_answer(tx.has_access(read(user), read(entity)).await),
+        ["last", entity] => write_response(tx.last_chat(read(entity)).await),
+        ["linked", chat, entity] => write_response(tx.is_linked(read(chat), read(entity)).await),
+        ["active", user] => write_response(tx.is_active(read(user)).await),
+        ["access", user, entity] => write_response(tx.has_access(read(user), read(entity)).await),
         ["may", user, chat, entity] => {
-            write_answer(tx.may_remove(read(user), read(chat), read(entity)).await)
+            write_response(tx.may_remove(read(user), read(chat), read(entity)).await)
         }
-        _ => panic!("no question: {question:?}"),
+        _ => panic!("unknown request: {request:?}"),
     }
 }

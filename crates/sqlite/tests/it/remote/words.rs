@@ -1,13 +1,13 @@
-//! Values as words of a line.
+//! The line protocol: values as words.
 
 use crm_chat_domain::{Change, ChatId, OwnerChange, Role, StoreError, StoreErrorKind, UserId};
 
-/// What one answer can hold.
+/// A value that a response can contain.
 pub(crate) trait FromWord {
     fn from_word(word: &str) -> Self;
 }
 
-/// What is written as words.
+/// A value that can be written as words.
 pub(crate) trait ToWords {
     fn to_words(&self) -> String;
 }
@@ -104,8 +104,8 @@ const KINDS: [StoreErrorKind; 6] = [
     StoreErrorKind::Other,
 ];
 
-pub(crate) fn write_answer<T: ToWords>(answer: Result<T, StoreError>) -> String {
-    match answer {
+pub(crate) fn write_response<T: ToWords>(result: Result<T, StoreError>) -> String {
+    match result {
         Ok(value) => format!("ok {}", value.to_words()),
         Err(error) => {
             let kind = KINDS.iter().position(|kind| *kind == error.kind()).unwrap();
@@ -114,12 +114,12 @@ pub(crate) fn write_answer<T: ToWords>(answer: Result<T, StoreError>) -> String 
     }
 }
 
-pub(crate) fn read_answer<T: FromWord>(answer: &str) -> Result<T, StoreError> {
-    if let Some(word) = answer.strip_prefix("ok ") {
+pub(crate) fn read_response<T: FromWord>(response: &str) -> Result<T, StoreError> {
+    if let Some(word) = response.strip_prefix("ok ") {
         return Ok(T::from_word(word));
     }
-    let failure = answer.strip_prefix("error ").and_then(|failure| failure.split_once(' '));
-    let (kind, report) = failure.unwrap_or(("5", "the other process is gone"));
+    let failure = response.strip_prefix("error ").and_then(|failure| failure.split_once(' '));
+    let (kind, report) = failure.unwrap_or(("5", "the other process has ended"));
     let kind = KINDS[kind.parse::<usize>().unwrap()];
     Err(StoreError::new(kind, "work in the other process").with_source(report.to_owned()))
 }
