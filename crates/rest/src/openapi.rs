@@ -1,4 +1,4 @@
-//! The `OpenAPI` description of the API, generated from the table of methods and the table of
+//! The OpenAPI description of the API, generated from the table of methods and the table of
 //! codes.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::methods::schema::object;
 const BODIES: [&str; 3] =
     ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"];
 
-/// Describes all paths under `/rest` in `OpenAPI` 3.1.
+/// Describes all paths under `/rest` in OpenAPI 3.1.
 pub(crate) fn describe<S: Store + 'static>() -> Json {
     let mut paths = Map::new();
     for method in Method::<S>::ALL {

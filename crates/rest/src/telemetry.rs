@@ -145,7 +145,7 @@ impl Telemetry {
         chosen.filter(|id| is_loggable(id)).unwrap_or_else(|| self.request_ids.next())
     }
 
-    /// Renders all metrics in the `OpenMetrics` text format, which Prometheus reads.
+    /// Renders all metrics in the OpenMetrics text format, which Prometheus reads.
     pub(crate) fn render(&self, load: Load) -> String {
         self.load.set(load);
         let mut text = String::new();
