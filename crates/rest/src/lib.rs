@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[cfg(not(unix))]
+compile_error!("crm-chat-rest requires a Unix system");
+
 mod authentication;
 mod body;
 mod concurrency;
