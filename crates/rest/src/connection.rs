@@ -56,6 +56,10 @@ const KEEPALIVE_TIME: Duration = Duration::from_mins(1);
 /// The interval between TCP keep-alive probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
+/// The size of a connection's send buffer, for which Linux reserves twice as much. Few responses
+/// are longer.
+const SEND_BUFFER: usize = 64 << 10;
+
 /// The state that all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -232,6 +236,9 @@ fn configure(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
     // Small responses should be sent at once instead of waiting for more data.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
+    // By default the system adjusts the buffer, and may hold 4 MiB of responses for each peer that
+    // does not read. The memory limits of a process include this memory.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
     // Limits how long the system keeps unsent data after the connection is closed. It is longer

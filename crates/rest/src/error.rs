@@ -174,7 +174,9 @@ impl ApiError {
             Self::Batch(error) => match error {
                 BatchError::TooManyCommands(_) => Wire::BATCH_TOO_LONG,
                 BatchError::Nested => Wire::BATCH_IN_BATCH,
-                BatchError::InvalidCommands | BatchError::InvalidCommand => Wire::INVALID_REQUEST,
+                BatchError::InvalidCommands
+                | BatchError::IdsTooLong(_)
+                | BatchError::InvalidCommand => Wire::INVALID_REQUEST,
                 BatchError::NotReached => Wire::OVERLOAD_LIMIT,
             },
             Self::RateLimited => Wire::QUERY_LIMIT_EXCEEDED,

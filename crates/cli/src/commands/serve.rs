@@ -119,10 +119,10 @@ impl ServeArgs {
         store: Sqlite,
         credentials: SqliteCredentials,
         tls: Option<Tls>,
-        options: Options,
+        mut options: Options,
         console: &mut Console<'_>,
     ) -> Result<(), CommandError> {
-        open_files::raise_limit(options.max_connections);
+        options.max_connections = open_files::raise_limit(options.max_connections);
         // Installed before the address is printed: a signal may arrive as soon as it is.
         let stop = shutdown_signal().map_err(startup_error)?;
         let hangup = hangup_signal().map_err(startup_error)?;

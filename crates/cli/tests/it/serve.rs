@@ -294,9 +294,28 @@ fn low_hard_limit_on_open_files_logs_a_warning() {
     assert!(log.contains("limit=200"), "{log}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn connections_beyond_the_limit_on_open_files_are_refused_at_once() {
+    let dir = TestDir::with_store(WORLD);
+    let secret = issue_webhook(&dir, 1);
+    let server = start_with_open_files(&dir, 200, Some(200));
+    let mut kept = HttpConnection::open(&server.address).unwrap();
+    let path = format!("/rest/1/{secret}/profile");
+    assert_eq!(kept.post(&path, &json!({})).unwrap().0, 200);
+    // 128 of 200 files are reserved.
+    let mut silent: Vec<_> =
+        (1..72).map(|_| HttpConnection::open(&server.address).unwrap()).collect();
+    let mut refused = HttpConnection::open(&server.address).unwrap();
+    let (status, answer) = refused.post(&path, &json!({})).unwrap();
+    assert_eq!((status, &answer["error"]), (503, &json!("OVERLOAD_LIMIT")), "{answer}");
+    assert_eq!(kept.post(&path, &json!({})).unwrap().0, 200);
+    assert_eq!(silent.last_mut().unwrap().post(&path, &json!({})).unwrap().0, 200);
+}
+
 /// Returns the peak resident memory of a server, in bytes.
 #[cfg(target_os = "linux")]
-fn peak_memory(server: &ServerProcess) -> usize {
+pub(crate) fn peak_memory(server: &ServerProcess) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kibibytes = peak.unwrap().trim().trim_end_matches(" kB");

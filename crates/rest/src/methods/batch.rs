@@ -17,11 +17,18 @@ use crate::time::{CallClock, Time};
 /// The maximum number of commands in a batch.
 const MAX_COMMANDS: usize = 50;
 
+/// The maximum length of all command ids in a batch together, in bytes. Ids are the only part of a
+/// request that the response repeats, up to twice and with escapes, and the response may stay in
+/// memory for a long time until its peer reads it.
+const MAX_ID_BYTES: usize = 16 << 10;
+
 /// The error returned for a batch, or for one of its commands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BatchError {
     #[error("`cmd` must be a map or a list of commands")]
     InvalidCommands,
+    #[error("the ids of the commands in `cmd` are longer than {0} bytes together")]
+    IdsTooLong(usize),
     #[error("a command must be a string such as `method?name=value`")]
     InvalidCommand,
     #[error("a batch must not contain more than {0} commands")]
@@ -83,6 +90,9 @@ pub(super) async fn run<S: Store + 'static>(
         }
         _ => &none,
     };
+    if commands.iter().map(|(id, _)| id.len()).sum::<usize>() > MAX_ID_BYTES {
+        return Err(BatchError::IdsTooLong(MAX_ID_BYTES).into());
+    }
     let halt = !params.input("halt").is_absent();
 
     let mut output = BatchOutput::default();

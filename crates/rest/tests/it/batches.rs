@@ -91,6 +91,21 @@ async fn each_command_beyond_50_ends_in_an_error() {
     assert_eq!(keys(&halted["result_error"]), ["50"]);
 }
 
+#[tokio::test]
+async fn batch_with_long_command_ids_is_rejected() {
+    const MAX: usize = 16 << 10;
+    let run_with_id =
+        async |id: String| run_batch(&json!({id: "scope"}).to_string(), &Json::Null).await;
+    let response = run_with_id("\u{1}".repeat(MAX)).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let response = run_with_id("x".repeat(MAX + 1)).await;
+    let expected = json!({
+        "error": "INVALID_REQUEST",
+        "error_description": "the ids of the commands in `cmd` are longer than 16384 bytes together",
+    });
+    assert_eq!((response.status, response.body), (400, expected));
+}
+
 /// Runs a batch over a store that stalls at the `n`-th port call. Returns the response and the port
 /// calls.
 async fn run_stalled_batch(commands: &Json, n: usize) -> (ApiResponse, Vec<PortCall>) {

@@ -62,6 +62,32 @@ async fn tls_connection_that_never_reads_its_responses_is_reset() {
 }
 
 #[tokio::test]
+async fn unread_responses_hold_bounded_memory_of_the_system() {
+    const LIMIT: u64 = 512 << 10;
+    let server = TestServer::over(memory(&world()).await, short_write_timeout(), None).await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let stream = socket.connect(server.address).await.expect("the server accepts connections");
+    let mut client = Client(BufStream::new(stream));
+    let path = server.secrets.fill("/rest/1/{secret}/methods");
+    client.request(&path).await.expect("a response");
+    // The server reads further requests only while the buffers have room for responses. A response
+    // is longer than 256 bytes with its headers, so this requests 8 MiB.
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(32 << 10);
+    let sending = tokio::spawn(async move {
+        let _ = client.send_bytes(request.as_bytes()).await;
+        // All requests may fit into the buffers. The connection must stay open in this case, too.
+        std::future::pending::<()>().await;
+        drop(client);
+    });
+    server.wait_for_refusals("write_timeout", 1).await;
+    sending.abort();
+    let answered = server.metric(r#"crm_chat_calls_total{method="methods",code="OK"}"#).await;
+    assert!(answered > 0, "the first request was answered");
+    assert!(answered * 256 <= LIMIT, "{answered} responses were written and not read");
+}
+
+#[tokio::test]
 async fn callers_are_served_although_stalled_peers_use_up_the_connection_limit() {
     let mut options = short_write_timeout();
     options.max_connections = 16;
