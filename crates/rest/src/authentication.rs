@@ -1,62 +1,61 @@
-//! Credentials and activity of the caller.
+//! Authenticates callers and checks that they are active.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use crm_chat_credentials::{Credentials, CredentialsError, Grant};
 use crm_chat_domain::{
     Answer, Removal, Store, StoreError, Transaction, UserId, Work, remove_in, transact,
     transact_read,
 };
 use zeroize::Zeroizing;
 
-use crate::address::Address;
-use crate::failure::Failure;
-use crate::value::{Array, Value};
-use crm_chat_credentials::{Credentials, CredentialsError, Grant};
+use crate::error::ApiError;
+use crate::params::{Param, ParamMap};
+use crate::route::Route;
 
-/// The credentials that a caller presents. Overwritten in memory when they are dropped.
-pub(crate) enum Presented {
+/// The credentials that a caller presents. They are overwritten in memory when dropped.
+pub(crate) enum PresentedCredentials {
     Webhook { user: Zeroizing<String>, secret: Zeroizing<String> },
     Token(Zeroizing<String>),
 }
 
-impl Presented {
-    /// Returns what the head of a request presents: the secret of a webhook's address, else the
-    /// token in the query's `auth`, else the one in the header `Authorization`.
-    pub(crate) fn in_head(address: &Address, query: &Array, headers: &HeaderMap) -> Option<Self> {
-        match address {
-            Address::Webhook { user, secret, .. } => {
+impl PresentedCredentials {
+    /// Returns the credentials in the head of a request: the secret in a webhook's path, else the
+    /// token in the query parameter `auth`, else the token in the header `Authorization`.
+    pub(crate) fn from_head(route: &Route, query: &ParamMap, headers: &HeaderMap) -> Option<Self> {
+        match route {
+            Route::Webhook { user, secret, .. } => {
                 Some(Self::Webhook { user: user.clone().into(), secret: secret.clone().into() })
             }
-            _ => Self::parameter(query).or_else(|| Some(Self::Token(bearer(headers)?.into()))),
+            _ => Self::from_params(query).or_else(|| Some(Self::Token(bearer(headers)?.into()))),
         }
     }
 
-    /// Returns the token that the body presents. It wins over one in the head, but not over a
-    /// webhook's secret.
-    pub(crate) fn in_body(address: &Address, body: &Array) -> Option<Self> {
-        match address {
-            Address::Webhook { .. } => None,
-            _ => Self::parameter(body),
+    /// Returns the token in the body. It overrides a token in the head, but not the secret of a
+    /// webhook.
+    pub(crate) fn from_body(route: &Route, body: &ParamMap) -> Option<Self> {
+        match route {
+            Route::Webhook { .. } => None,
+            _ => Self::from_params(body),
         }
     }
 
-    fn parameter(parameters: &Array) -> Option<Self> {
-        let token = parameters.get("auth").and_then(Value::to_text)?;
+    fn from_params(params: &ParamMap) -> Option<Self> {
+        let token = params.get("auth").and_then(Param::to_text)?;
         (!token.is_empty()).then(|| Self::Token(token.into()))
     }
 
-    /// Asks the credentials on whose behalf the call is made.
-    pub(crate) async fn verify(&self, credentials: &impl Credentials) -> Result<Grant, Failure> {
+    async fn verify(&self, credentials: &impl Credentials) -> Result<Grant, ApiError> {
         match self {
             Self::Webhook { user, secret } => {
-                let user: UserId = user.parse().map_err(|_| Failure::InvalidCredentials)?;
+                let user: UserId = user.parse().map_err(|_| ApiError::InvalidCredentials)?;
                 let grant = credentials.webhook(user, secret).await;
                 grant.map_err(|error| match error {
                     CredentialsError::Invalid | CredentialsError::Expired => {
-                        Failure::InvalidCredentials
+                        ApiError::InvalidCredentials
                     }
                     CredentialsError::Store(error) => error.into(),
                 })
@@ -64,8 +63,8 @@ impl Presented {
             Self::Token(token) => {
                 let grant = credentials.token(token).await;
                 grant.map_err(|error| match error {
-                    CredentialsError::Invalid => Failure::InvalidToken,
-                    CredentialsError::Expired => Failure::ExpiredToken,
+                    CredentialsError::Invalid => ApiError::InvalidToken,
+                    CredentialsError::Expired => ApiError::ExpiredToken,
                     CredentialsError::Store(error) => error.into(),
                 })
             }
@@ -79,32 +78,45 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
 }
 
-/// A caller who can be verified again and again: a batch may outlive its credentials.
-pub(crate) trait Caller: Send + Sync {
-    /// Asks the credentials once more.
-    fn verify(&self) -> Pin<Box<dyn Future<Output = Result<Grant, Failure>> + Send + '_>>;
+/// A caller whose credentials have been verified.
+pub(crate) struct Caller<'a, C> {
+    credentials: &'a C,
+    presented: PresentedCredentials,
+    pub(crate) grant: Grant,
 }
 
-/// Presented credentials, and the port that judges them.
-pub(crate) struct Presentation<'a, C> {
-    pub(crate) credentials: &'a C,
-    pub(crate) presented: Presented,
+impl<'a, C: Credentials> Caller<'a, C> {
+    /// Verifies the credentials of a caller.
+    pub(crate) async fn authenticate(
+        presented: PresentedCredentials,
+        credentials: &'a C,
+    ) -> Result<Self, ApiError> {
+        let grant = presented.verify(credentials).await?;
+        Ok(Self { credentials, presented, grant })
+    }
 }
 
-impl<C: Credentials> Caller for Presentation<'_, C> {
-    fn verify(&self) -> Pin<Box<dyn Future<Output = Result<Grant, Failure>> + Send + '_>> {
+/// Verifies the credentials of a caller again, because a batch may outlive them.
+///
+/// This trait hides the type of the credentials from the table of methods.
+pub(crate) trait Reauthenticate: Send + Sync {
+    fn reauthenticate(&self) -> Pin<Box<dyn Future<Output = Result<Grant, ApiError>> + Send + '_>>;
+}
+
+impl<C: Credentials> Reauthenticate for Caller<'_, C> {
+    fn reauthenticate(&self) -> Pin<Box<dyn Future<Output = Result<Grant, ApiError>> + Send + '_>> {
         Box::pin(self.presented.verify(self.credentials))
     }
 }
 
-/// Asks the store whether a user is active, in a transaction that only reads.
+/// Returns `true` if a user is active, according to a read-only transaction.
 pub(crate) async fn is_active(store: &impl Store, user: UserId) -> Result<bool, StoreError> {
-    transact_read(store, &IsActive(user)).await
+    transact_read(store, &CheckActive(user)).await
 }
 
-struct IsActive(UserId);
+struct CheckActive(UserId);
 
-impl<T: Transaction> Work<T> for IsActive {
+impl<T: Transaction> Work<T> for CheckActive {
     type Output = bool;
 
     async fn run(&self, tx: &mut T) -> Result<bool, StoreError> {
@@ -112,9 +124,10 @@ impl<T: Transaction> Work<T> for IsActive {
     }
 }
 
-/// Removes a user if the caller is active; returns `None` if the caller is not.
+/// Removes a user if the caller is active. Returns `None` if the caller is not.
 ///
-/// One transaction for both: a caller whose deactivation was committed removes no one any more.
+/// Both happen in one transaction: once a caller's deactivation is committed, the caller removes
+/// no further users.
 pub(crate) async fn remove_if_active(
     store: &impl Store,
     caller: UserId,

@@ -1,4 +1,6 @@
-//! The bytes of a body, within bounds of size and time.
+//! Reads request bodies within limits of size, time and rate.
+
+mod budget;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,64 +13,84 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Options;
-use crate::failure::Failure;
-use crate::parameters::Malformed;
-use crate::reading::{Pool, Reservation};
 
-/// The number of times that the limit is read and thrown away before the connection is given up: a
-/// client that is still sending sees no answer.
-const PATIENCE: usize = 8;
+pub(crate) use budget::{BodyBudget, NoRoomError};
+use budget::{Pool, Reservation};
 
-/// The time in which a body may arrive at any rate: a connection may have a hiccup.
-const RATE_GRACE: Duration = Duration::from_secs(2);
+/// The part of a body that is too long which is still read and discarded, as a multiple of the
+/// limit. Most clients read the response only after they have sent the whole body.
+const DISCARD_FACTOR: usize = 8;
 
-/// The time for which a body that is not wanted is read and thrown away while the answer is on its
-/// way. If the connection were closed at once, the client's system would throw away the answer.
+/// The time before the minimum rate is enforced, so that a brief hiccup of the network does no
+/// harm.
+const RATE_GRACE_PERIOD: Duration = Duration::from_secs(2);
+
+/// The time for which an unread body is received and discarded while the response is sent. If the
+/// connection were closed at once, the client's system would discard the response.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Bounds of one body.
+/// The error returned if a body cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the body is longer than {0} bytes")]
+    TooLong(usize),
+    #[error(
+        "the body is longer than {0} bytes, the limit for requests without credentials in the \
+         head: send the token in the header `Authorization` or in the query"
+    )]
+    TooLongUnauthenticated(usize),
+    #[error("the body did not arrive completely")]
+    Incomplete,
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    #[error(transparent)]
+    NoRoom(#[from] NoRoomError),
+}
+
+/// Limits of one body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BodyBounds {
+pub(crate) struct BodyLimits {
     max: usize,
-    too_long: fn(usize) -> Failure,
+    too_long: fn(usize) -> BodyError,
     timeout: Duration,
     min_rate: u32,
 }
 
-impl BodyBounds {
-    /// Returns the bounds of a caller who is known.
-    pub(crate) fn known(options: &Options) -> Self {
+impl BodyLimits {
+    /// Returns the limits for a caller who was authenticated by the head.
+    pub(crate) fn authenticated(options: &Options) -> Self {
         Self {
             max: options.max_body,
-            too_long: Failure::BodyTooLong,
+            too_long: BodyError::TooLong,
             timeout: options.body_timeout,
             min_rate: options.min_body_rate,
         }
     }
 
-    /// Returns the bounds of a caller whose credentials may be in the body.
-    pub(crate) fn unknown(options: &Options) -> Self {
-        let known = Self::known(options);
-        if options.max_unauthenticated_body >= known.max {
-            return known;
+    /// Returns the limits for a caller whose credentials may be in the body.
+    pub(crate) fn unauthenticated(options: &Options) -> Self {
+        let authenticated = Self::authenticated(options);
+        if options.max_unauthenticated_body >= authenticated.max {
+            return authenticated;
         }
         Self {
             max: options.max_unauthenticated_body,
-            too_long: Failure::UnknownBodyTooLong,
-            ..known
+            too_long: BodyError::TooLongUnauthenticated,
+            ..authenticated
         }
     }
 
-    fn too_long(&self) -> Failure {
+    fn too_long(&self) -> BodyError {
         (self.too_long)(self.max)
     }
 
-    /// Returns how long after its beginning a body of which `seen` bytes have arrived is given up.
-    fn patience(&self, seen: usize) -> Duration {
+    /// Returns the time since the start of a body after which it has arrived too slowly, given
+    /// that `received` bytes have arrived.
+    fn time_allowed(&self, received: usize) -> Duration {
         let rate = f64::from(self.min_rate);
-        #[expect(clippy::cast_precision_loss, reason = "a rounded time limit is as good")]
-        let earned = Duration::try_from_secs_f64(seen as f64 / rate).unwrap_or(Duration::MAX);
-        self.timeout.min(RATE_GRACE.saturating_add(earned))
+        #[expect(clippy::cast_precision_loss, reason = "a time limit may be rounded")]
+        let earned = Duration::try_from_secs_f64(received as f64 / rate).unwrap_or(Duration::MAX);
+        self.timeout.min(RATE_GRACE_PERIOD.saturating_add(earned))
     }
 }
 
@@ -77,9 +99,9 @@ impl BodyBounds {
 pub(crate) struct RequestBody {
     body: Body,
     ended: bool,
-    /// Set if the rest is not worth waiting for.
-    given_up: bool,
-    announced: Option<usize>,
+    /// Set if the rest is not worth receiving.
+    abandoned: bool,
+    content_length: Option<usize>,
     expects_continue: bool,
 }
 
@@ -88,72 +110,74 @@ impl RequestBody {
         Self {
             body,
             ended: false,
-            given_up: false,
-            announced: announced(headers),
+            abandoned: false,
+            content_length: content_length(headers),
             expects_continue: headers.contains_key(EXPECT),
         }
     }
 
-    /// Returns whether all of the body has been read.
+    /// Returns `true` if the whole body has been read.
     pub(crate) fn is_read(&self) -> bool {
         self.ended || self.body.is_end_stream()
     }
 
-    /// Reads the body whole. The bytes count in the pool until the reservation is dropped.
+    /// Reads the whole body. Its bytes count against the pool until the reservation is dropped.
     pub(crate) async fn read(
         &mut self,
-        bounds: BodyBounds,
+        limits: BodyLimits,
         deadline: Instant,
         pool: &Arc<Pool>,
-    ) -> Result<(Bytes, Reservation), Failure> {
-        let began = Instant::now();
-        let max = bounds.max;
-        let patience = max.saturating_mul(PATIENCE);
-        let mut reservation = pool.begin();
-        if self.announced.is_some_and(|length| length > patience) {
-            self.given_up = true;
-            return Err(bounds.too_long());
+    ) -> Result<(Bytes, Reservation), BodyError> {
+        let started_at = Instant::now();
+        let max = limits.max;
+        let max_discarded = max.saturating_mul(DISCARD_FACTOR);
+        let mut reservation = pool.reserve();
+        if self.content_length.is_some_and(|length| length > max_discarded) {
+            self.abandoned = true;
+            return Err(limits.too_long());
         }
         let mut bytes = BytesMut::new();
-        let mut seen = 0_usize;
+        let mut received = 0_usize;
         while !self.is_read() {
-            let deadline = deadline.min(began + bounds.patience(seen));
-            let data = tokio::select! {
+            let deadline = deadline.min(started_at + limits.time_allowed(received));
+            let chunk = tokio::select! {
+                // A body that was evicted must not take further bytes from the pool.
                 biased;
-                error = reservation.given_up() => return Err(error.into()),
-                data = timeout_at(deadline, self.data()) => data,
+                error = reservation.evicted() => return Err(error.into()),
+                chunk = timeout_at(deadline, self.next_chunk()) => chunk,
             };
-            let data = data.unwrap_or_else(|_| {
-                self.given_up = true;
-                Err(Malformed::TooSlow)
+            let chunk = chunk.unwrap_or_else(|_| {
+                self.abandoned = true;
+                Err(BodyError::TooSlow)
             })?;
-            seen = seen.saturating_add(data.len());
-            if seen > patience {
-                self.given_up = true;
+            received = received.saturating_add(chunk.len());
+            if received > max_discarded {
+                self.abandoned = true;
                 break;
             }
-            if seen > max {
+            if received > max {
+                // Keep receiving, but hold nothing: the request ends in an error anyway.
                 bytes = BytesMut::new();
-                reservation.give_back();
+                reservation.release();
                 continue;
             }
-            reservation.take(data.len())?;
-            bytes.extend_from_slice(&data);
+            reservation.grow(chunk.len())?;
+            bytes.extend_from_slice(&chunk);
         }
-        if seen > max {
-            return Err(bounds.too_long());
+        if received > max {
+            return Err(limits.too_long());
         }
         reservation.complete()?;
         Ok((bytes.freeze(), reservation))
     }
 
-    /// Waits for the next bytes; returns none at the end.
-    async fn data(&mut self) -> Result<Bytes, Malformed> {
+    /// Waits for the next bytes. Returns an empty chunk at the end.
+    async fn next_chunk(&mut self) -> Result<Bytes, BodyError> {
         match self.body.frame().await {
             Some(Ok(frame)) => Ok(frame.into_data().unwrap_or_default()),
             Some(Err(_)) => {
                 self.ended = true;
-                Err(Malformed::Incomplete)
+                Err(BodyError::Incomplete)
             }
             None => {
                 self.ended = true;
@@ -162,29 +186,30 @@ impl RequestBody {
         }
     }
 
-    /// Reads and throws away what was not read, for a while, so that the answer arrives. A client
-    /// that waits for `100 Continue` sends nothing.
-    pub(crate) fn discard(mut self, bounds: BodyBounds) {
-        let max = bounds.max.saturating_mul(PATIENCE);
+    /// Receives and discards the unread rest in the background for a while, so that the client
+    /// sees the response.
+    pub(crate) fn discard(mut self, limits: BodyLimits) {
+        let max = limits.max.saturating_mul(DISCARD_FACTOR);
         if self.is_read()
-            || self.given_up
+            || self.abandoned
+            // The client waits for `100 Continue`, so it has not sent anything.
             || self.expects_continue
-            || self.announced.is_some_and(|length| length > max)
+            || self.content_length.is_some_and(|length| length > max)
         {
             return;
         }
-        tokio::spawn(timeout(LINGER.min(bounds.timeout), async move {
-            let mut seen = 0_usize;
-            while !self.is_read() && seen <= max {
-                let Ok(data) = self.data().await else {
+        tokio::spawn(timeout(LINGER.min(limits.timeout), async move {
+            let mut received = 0_usize;
+            while !self.is_read() && received <= max {
+                let Ok(chunk) = self.next_chunk().await else {
                     break;
                 };
-                seen = seen.saturating_add(data.len());
+                received = received.saturating_add(chunk.len());
             }
         }));
     }
 }
 
-fn announced(headers: &HeaderMap) -> Option<usize> {
+fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

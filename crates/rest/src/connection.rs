@@ -1,9 +1,9 @@
-//! One connection, from its first byte to its last.
+//! Serves one connection, from the TLS handshake to the last response.
 
+mod early_response;
 mod head;
 mod limits;
 mod metrics;
-mod refusal;
 mod stall;
 
 use std::fmt;
@@ -32,40 +32,42 @@ use self::head::{Activity, HeadWatch, Phase};
 use self::stall::{StallGuard, WriteStalledError};
 use crate::Options;
 
+pub(crate) use self::early_response::EarlyResponse;
 pub(crate) use self::limits::ConnectionLimits;
-pub(crate) use self::metrics::{ConnectionMetrics, Reason};
-pub(crate) use self::refusal::Refusal;
+pub(crate) use self::metrics::{CloseReason, ConnectionMetrics};
 
-/// The longest head that is read, as a multiple of [`Options::max_head`]. What lies between is
-/// answered by the app, which says what is wrong.
+/// The maximum size of a head that is read, as a multiple of [`Options::max_head`]. Heads between
+/// the two limits reach the pipeline, which can answer with a precise description.
 const HEAD_MARGIN: usize = 4;
 
-/// The most headers of a request.
+/// The maximum number of headers of a request.
 const MAX_HEADERS: usize = 512;
 
-/// The time after a stop for which an idle connection stays open. A request that was already on
-/// its way when the server stopped is answered, rather than cut.
+/// The time for which idle connections stay open after the start of a shutdown. A request that is
+/// already on its way then gets a response instead of a reset.
 const IDLE_LINGER: Duration = Duration::from_secs(1);
 
-/// The type of the record in which a TLS handshake begins.
+/// The record type in the first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 22;
 
-/// The silence after which the system asks a peer whether it is still there, and the interval at
-/// which it repeats the question.
+/// The idle time before the system sends the first TCP keep-alive probe.
 const KEEPALIVE_TIME: Duration = Duration::from_mins(1);
+
+/// The interval between TCP keep-alive probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The send buffer of a connection, of which Linux sets aside twice as much. Few answers are longer.
+/// The size of a connection's send buffer, for which Linux reserves twice as much. Few responses
+/// are longer.
 const SEND_BUFFER: usize = 64 << 10;
 
-/// Everything that the connections of a server share.
+/// The state that all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Connections {
     pub(crate) router: Router,
     pub(crate) options: Options,
     pub(crate) metrics: ConnectionMetrics,
-    /// Becomes true when the server stops.
-    pub(crate) stopping: watch::Receiver<bool>,
+    /// Becomes `true` when the server starts to shut down.
+    pub(crate) shutting_down: watch::Receiver<bool>,
 }
 
 /// An accepted connection.
@@ -76,13 +78,14 @@ pub(crate) struct Accepted {
 }
 
 impl Connections {
-    /// Serves one connection to its end.
+    /// Serves a connection until it is closed.
     pub(crate) async fn serve(&self, accepted: Accepted, tls: Option<TlsAcceptor>) {
         let Accepted { stream, peer } = accepted;
         let _open = self.metrics.open();
         if let Err(error) = configure(&stream, self.options.write_timeout) {
-            // Only a socket that the peer has already reset refuses them, and reading it fails too.
-            tracing::debug!(%peer, %error, "cannot set the options of a connection");
+            // This happens only if the peer has already reset the connection. Reading fails then,
+            // too.
+            tracing::debug!(%peer, %error, "cannot configure the connection");
         }
         match tls {
             None => self.serve_http(self.guard(stream), peer, false).await,
@@ -98,7 +101,7 @@ impl Connections {
         let accepting = async {
             let mut first = [0];
             match stream.peek(&mut first).await? {
-                // The peer closed the connection without a word, as a probe of the port does.
+                // The peer closed the connection without sending anything, as port scanners do.
                 0 => Ok(Handshake::Absent),
                 _ if first[0] == TLS_HANDSHAKE => {
                     let stream = acceptor.accept(self.guard(stream)).await?;
@@ -108,22 +111,22 @@ impl Connections {
             }
         };
         let handshake = tokio::select! {
-            handshake = timeout(self.options.max_time, accepting) => handshake,
-            () = self.lingered() => return,
+            handshake = timeout(self.options.request_timeout, accepting) => handshake,
+            () = self.idle_connections_expired() => return,
         };
         match handshake {
             Ok(Ok(Handshake::Absent)) => {}
             Ok(Ok(Handshake::Done(stream))) => self.serve_http(stream, peer, true).await,
             Ok(Ok(Handshake::PlainHttp(stream))) => {
-                self.report(peer, Reason::PlainHttp, &"plain HTTP instead of TLS");
-                Refusal::PLAIN_HTTP.send(stream).await;
+                self.report(peer, CloseReason::PlainHttp, &"plain HTTP instead of TLS");
+                EarlyResponse::PLAIN_HTTP.send(stream).await;
             }
-            Ok(Err(error)) => self.report(peer, Reason::TlsHandshake, &error),
-            Err(elapsed) => self.report(peer, Reason::TlsHandshake, &elapsed),
+            Ok(Err(error)) => self.report(peer, CloseReason::TlsHandshake, &error),
+            Err(elapsed) => self.report(peer, CloseReason::TlsHandshake, &elapsed),
         }
     }
 
-    /// Answers the requests of one connection.
+    /// Serves the requests of a connection.
     async fn serve_http<S>(&self, stream: S, peer: SocketAddr, secure: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -133,30 +136,32 @@ impl Connections {
         let service = service_fn(|mut request: Request<Incoming>| {
             activity.set(Phase::Request);
             request.extensions_mut().insert(ConnectInfo(peer));
-            let answering = router.call(request);
+            let responding = router.call(request);
             let activity = activity.clone();
             async move {
-                let answer = answering.await;
+                let response = responding.await;
                 activity.set(Phase::Idle);
-                answer
+                response
             }
         });
         let options = &self.options;
         let longest_head = options.max_head.saturating_mul(HEAD_MARGIN).max(8192);
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            // A client that closes only its sending side still gets the response.
             .half_close(true)
-            .header_read_timeout(options.max_time)
+            .header_read_timeout(options.request_timeout)
             .max_buf_size(longest_head)
-            // The buffer alone is not an exact limit: it may be exceeded by the end of a head.
+            // The buffer size alone is not an exact limit: the end of a head may exceed it.
             .max_header_size(longest_head)
             .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(HeadWatch::new(stream, activity.clone())), service);
         let may_close = async {
-            self.lingered().await;
+            self.idle_connections_expired().await;
             activity.between_heads().await;
         };
-        // The connection comes first: it reads what has arrived before it may be closed as idle.
+        // Poll the connection first, so that a request that has already arrived is read before the
+        // connection is closed as idle.
         let served = tokio::select! {
             biased;
             served = &mut connection => Some(served),
@@ -170,48 +175,57 @@ impl Connections {
         };
         let Err(error) = served else { return };
         let parts = connection.into_parts();
-        let (stream, held_back) = parts.io.into_inner().into_parts();
-        let unread = parts.read_buf.trim_ascii_start();
-        let reason = if WriteStalledError::caused(&error) {
-            Reason::WriteTimeout
-        } else if error.is_timeout() && !unread.is_empty() {
-            Reason::HeadTimeout
-        } else if error.is_parse() && !secure && unread.first() == Some(&TLS_HANDSHAKE) {
-            Reason::UnexpectedTls
-        } else if error.is_parse() || error.is_incomplete_message() {
-            Reason::MalformedHead
-        } else {
-            // An idle connection that has been kept long enough ends here too.
+        let (stream, suppressed) = parts.io.into_inner().into_parts();
+        let Some(reason) = close_reason(&error, &parts.read_buf, secure) else {
+            // This includes idle connections that reached the timeout.
             tracing::debug!(%peer, %error, "connection lost");
             return;
         };
         self.report(peer, reason, &error);
         match reason {
-            Reason::HeadTimeout => Refusal::HEAD_TIMEOUT.send(stream).await,
-            Reason::MalformedHead => {
-                let status = held_back.unwrap_or(StatusCode::BAD_REQUEST);
-                Refusal::of_head(status).send(stream).await;
+            CloseReason::HeadTimeout => EarlyResponse::HEAD_TIMEOUT.send(stream).await,
+            CloseReason::MalformedHead => {
+                let status = suppressed.unwrap_or(StatusCode::BAD_REQUEST);
+                EarlyResponse::of_head(status).send(stream).await;
             }
             _ => {}
         }
     }
 
-    /// Counts and logs a connection that is refused or cut.
-    fn report(&self, peer: SocketAddr, reason: Reason, cause: &dyn fmt::Display) {
-        self.metrics.refused(reason);
+    /// Counts and logs a connection that the server closes because of an error.
+    fn report(&self, peer: SocketAddr, reason: CloseReason, cause: &dyn fmt::Display) {
+        self.metrics.closed(reason);
         tracing::info!(%peer, reason = reason.name(), %cause, "connection closed");
     }
 
-    /// Waits until the server stops and idle connections may be closed.
-    async fn lingered(&self) {
-        let mut stopping = self.stopping.clone();
-        // Without a server to stop there is nothing to wait for either.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
-        sleep(IDLE_LINGER.min(self.options.grace / 2)).await;
+    /// Waits until a shutdown closes idle connections.
+    async fn idle_connections_expired(&self) {
+        let mut shutting_down = self.shutting_down.clone();
+        // An error means that the server is gone, which ends the wait as well.
+        let _ = shutting_down.wait_for(|shutting_down| *shutting_down).await;
+        sleep(IDLE_LINGER.min(self.options.shutdown_timeout / 2)).await;
     }
 }
 
-/// The outcome of waiting for a TLS handshake.
+/// Returns the reason for which an error closes a connection, or `None` if the server is not
+/// responsible. `unread` are the bytes that hyper has received but not consumed.
+fn close_reason(error: &hyper::Error, unread: &[u8], secure: bool) -> Option<CloseReason> {
+    // Clients may send line breaks between requests, so these do not start a head.
+    let unread = unread.trim_ascii_start();
+    if WriteStalledError::caused(error) {
+        Some(CloseReason::WriteTimeout)
+    } else if error.is_timeout() && !unread.is_empty() {
+        Some(CloseReason::HeadTimeout)
+    } else if error.is_parse() && !secure && unread.first() == Some(&TLS_HANDSHAKE) {
+        Some(CloseReason::UnexpectedTls)
+    } else if error.is_parse() || error.is_incomplete_message() {
+        Some(CloseReason::MalformedHead)
+    } else {
+        None
+    }
+}
+
+/// The outcome of a TLS handshake.
 enum Handshake {
     Done(Box<TlsStream<StallGuard>>),
     PlainHttp(TcpStream),
@@ -219,16 +233,16 @@ enum Handshake {
 }
 
 fn configure(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
-    // Small answers should not wait for more to send.
+    // Small responses should be sent at once instead of waiting for more data.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    // Otherwise the system adjusts it, and may hold 4 MiB of answers for each peer that does not
-    // read: memory that the limits of a process count too.
+    // By default the system adjusts the buffer, and may hold 4 MiB of responses for each peer that
+    // does not read. The memory limits of a process include this memory.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
-    // Bounds what the system alone still holds, after the connection was closed. It is longer than
-    // our own limit, which can report what it cuts.
+    // Limits how long the system keeps unsent data after the connection is closed. It is longer
+    // than our own limit, which can report the connections that it aborts.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(write_timeout.saturating_mul(2)))?;
     #[cfg(not(target_os = "linux"))]

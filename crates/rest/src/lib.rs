@@ -1,30 +1,32 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod address;
-mod app;
+#[cfg(not(unix))]
+compile_error!("crm-chat-rest requires a Unix system");
+
 mod authentication;
 mod body;
+mod concurrency;
 mod connection;
-mod external_metric;
-mod failure;
-mod gate;
+mod error;
+pub mod guide;
 mod methods;
 mod openapi;
 mod options;
-mod parameters;
+mod params;
 mod pipeline;
-mod rate;
-mod readiness;
-mod reading;
+mod probes;
+mod rate_limit;
+mod response;
+mod route;
+mod router;
 mod server;
 mod telemetry;
 mod time;
 mod tls;
-mod value;
 
-pub use app::router;
-pub use external_metric::ExternalMetric;
 pub use options::Options;
-pub use server::{HangupSignal, Server, hangup_signal, stop_signal};
+pub use router::router;
+pub use server::{HangupSignal, Server, hangup_signal, shutdown_signal};
+pub use telemetry::ExternalMetric;
 pub use tls::{Tls, TlsError};

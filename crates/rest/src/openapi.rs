@@ -1,19 +1,20 @@
-//! `/openapi.json`, made of the table of methods and the table of codes.
+//! The OpenAPI description of the API, generated from the table of methods and the table of
+//! codes.
 
 use std::collections::BTreeMap;
 
 use crm_chat_domain::Store;
 use serde_json::{Map, Value as Json, json};
 
-use crate::failure::{self, Failure};
+use crate::error::Wire;
 use crate::methods::Method;
 use crate::methods::schema::object;
 
-/// The media types in which parameters may come.
+/// The media types of request bodies.
 const BODIES: [&str; 3] =
     ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"];
 
-/// Describes everything under `/rest` in `OpenAPI` 3.1.
+/// Describes all paths under `/rest` in OpenAPI 3.1.
 pub(crate) fn describe<S: Store + 'static>() -> Json {
     let mut paths = Map::new();
     for method in Method::<S>::ALL {
@@ -39,25 +40,31 @@ pub(crate) fn describe<S: Store + 'static>() -> Json {
 }
 
 fn webhook<S>(method: &Method<S>) -> Json {
-    let mut path = verbs(method, "webhook", &json!([]));
+    let mut path = operations(method, "webhook", &json!([]));
     path["parameters"] = json!([
-        {"name": "user", "in": "path", "required": true, "schema": {"$ref": "#/components/schemas/Id"}},
-        {"name": "secret", "in": "path", "required": true, "schema": {"type": "string"}},
+        path_parameter("user", &json!({"$ref": "#/components/schemas/Id"})),
+        path_parameter("secret", &json!({"type": "string"})),
     ]);
     path
 }
 
-fn oauth<S>(method: &Method<S>) -> Json {
-    verbs(method, "oauth", &json!([{"parameter": []}, {"header": []}]))
+fn path_parameter(name: &str, schema: &Json) -> Json {
+    json!({"name": name, "in": "path", "required": true, "schema": schema})
 }
 
-fn verbs<S>(method: &Method<S>, way: &str, security: &Json) -> Json {
-    let parameters = (method.parameters)();
+fn oauth<S>(method: &Method<S>) -> Json {
+    operations(method, "oauth", &json!([{"parameter": []}, {"header": []}]))
+}
+
+fn operations<S>(method: &Method<S>, auth: &str, security: &Json) -> Json {
+    let parameters = (method.params)();
     let query: Vec<_> = parameters
         .as_object()
         .into_iter()
         .flatten()
-        .map(|(name, schema)| json!({"name": name, "in": "query", "style": style(schema), "schema": schema}))
+        .map(|(name, schema)| {
+            json!({"name": name, "in": "query", "style": style(schema), "schema": schema})
+        })
         .collect();
     let schema = json!({"type": "object", "properties": parameters});
     let content: Map<_, _> =
@@ -65,14 +72,14 @@ fn verbs<S>(method: &Method<S>, way: &str, security: &Json) -> Json {
     let responses = responses(method);
     json!({
         "get": {
-            "operationId": format!("{}.{way}.get", method.name),
+            "operationId": format!("{}.{auth}.get", method.name),
             "summary": method.summary,
             "security": security,
             "parameters": query,
             "responses": responses,
         },
         "post": {
-            "operationId": format!("{}.{way}.post", method.name),
+            "operationId": format!("{}.{auth}.post", method.name),
             "summary": method.summary,
             "security": security,
             "requestBody": {"content": content},
@@ -81,7 +88,7 @@ fn verbs<S>(method: &Method<S>, way: &str, security: &Json) -> Json {
     })
 }
 
-/// Returns how a parameter is written into a query string.
+/// Returns the style in which a query string encodes a parameter.
 fn style(schema: &Json) -> &'static str {
     if schema["oneOf"].is_array() { "deepObject" } else { "form" }
 }
@@ -95,15 +102,16 @@ fn responses<S>(method: &Method<S>) -> Json {
     responses.insert("200".to_owned(), response("The call succeeded", &success));
 
     let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
-    let refusals = Failure::refusals().filter(|_| method.scope.is_some());
-    for (status, code) in refusals.chain(failure::OWN) {
+    // Only methods with a scope can end in a refusal of the rules.
+    let refusals = Wire::refusals().filter(|_| method.scope.is_some());
+    for Wire { status, code } in refusals.chain(Wire::PROTOCOL_CODES) {
         let codes = codes.entry(status).or_default();
         if !codes.contains(&code) {
             codes.push(code);
         }
     }
     for (status, codes) in codes {
-        let response = response("The call did not succeed", &error(&codes));
+        let response = response("The call failed", &error(&codes));
         responses.insert(status.to_string(), response);
     }
     Json::Object(responses)
@@ -127,8 +135,8 @@ fn error(codes: &[&str]) -> Json {
 }
 
 fn command_error() -> Json {
-    let codes = Failure::refusals().chain(failure::OWN).map(|(_, code)| code);
-    let mut codes: Vec<_> = codes.chain(failure::OF_COMMANDS).collect();
+    let errors = Wire::refusals().chain(Wire::PROTOCOL_CODES).chain(Wire::BATCH_CODES);
+    let mut codes: Vec<_> = errors.map(|error| error.code).collect();
     codes.sort_unstable();
     codes.dedup();
     error(&codes)
@@ -136,7 +144,7 @@ fn command_error() -> Json {
 
 fn id() -> Json {
     json!({
-        "description": "A whole number from 1 to 9223372036854775807, as a number or as a string of digits",
+        "description": "An integer from 1 to 9223372036854775807, as a number or as digits",
         "oneOf": [
             {"type": "integer", "minimum": 1, "maximum": i64::MAX},
             {"type": "string", "pattern": "^[ \\t\\r\\n]*[0-9]+[ \\t\\r\\n]*$"},

@@ -1,69 +1,73 @@
-//! Limits and switches.
+//! Limits, timeouts and switches.
 
 use std::time::Duration;
 
 use crate::ExternalMetric;
 
-/// The limits of a [`router`](crate::router) and of a [`Server`](crate::Server), each at its
-/// default until it is set.
+/// Configuration of a [`router`](crate::router()) or a [`Server`](crate::Server). Each field starts
+/// at the default that its documentation names.
 ///
 /// ```
 /// let mut options = crm_chat_rest::Options::default();
 /// options.rate_limit = true;
 /// ```
+// Non-exhaustive, so that a new option does not break embedders.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The number of bytes that the body of a request may have; 1 MiB.
+    /// Maximum size of a request body in bytes; 1 MiB.
     pub max_body: usize,
-    /// The number of bytes that the body may have if the head has no credentials; 64 KiB, and never
-    /// more than [`max_body`](Self::max_body). The token may follow in the body, so this much is
-    /// read from anybody.
+    /// Maximum size of a request body in bytes if the head carries no credentials; 64 KiB. Never
+    /// more than [`max_body`](Self::max_body). The token may follow in the body, so the server
+    /// reads this much from any client.
     pub max_unauthenticated_body: usize,
-    /// The number of bytes that all bodies may take together, from their arrival until their
-    /// requests are answered; 64 MiB. An eighth of it is for bodies whose head has no credentials,
-    /// the rest for all others, so that neither crowd out the other. Where there is no room, the
-    /// body that has been arriving for longest is given up and answered `OVERLOAD_LIMIT`. Each of
-    /// the two shares should have room for several bodies of the greatest length.
-    pub max_reading_bytes: usize,
-    /// The time in which a body must arrive; 10 seconds.
+    /// Maximum number of bytes of all request bodies together, from their arrival until their
+    /// requests are answered; 64 MiB.
+    ///
+    /// One eighth is reserved for requests without credentials in the head and the rest for all
+    /// others, so that neither kind can crowd out the other. If there is no room, the server gives
+    /// up the body that has been arriving for longest and answers `OVERLOAD_LIMIT`. Each of the
+    /// two shares should have room for several bodies of the maximum size.
+    pub max_buffered_body_bytes: usize,
+    /// Maximum time for a body to arrive; 10 seconds.
     pub body_timeout: Duration,
-    /// The number of bytes a second at which a body must arrive, on average since its third second;
-    /// 1 KiB. 0 turns it off.
+    /// Minimum average rate at which a body must arrive, in bytes per second, enforced after its
+    /// first two seconds; 1 KiB. 0 disables the check.
     pub min_body_rate: u32,
-    /// The number of bytes that the address and the headers of a request may have together; 16 KiB.
+    /// Maximum size of a request's target and headers together, in bytes; 16 KiB.
     pub max_head: usize,
-    /// The depth to which a parameter may be nested; 16.
+    /// Maximum nesting depth of a parameter; 16.
     pub max_depth: usize,
-    /// The number of values that the parameters of a request may have, nested ones counted; 1000.
+    /// Maximum number of values in the parameters of a request, including nested ones; 1000.
     pub max_parameters: usize,
-    /// The number of calls that are worked on at a time; 256. Those beyond are answered
-    /// `OVERLOAD_LIMIT` at once. A call counts once all of it has arrived and its credentials are
-    /// good; a batch is one call.
-    pub max_calls: usize,
-    /// The time that a request may take, from its first byte to its answer; 30 seconds.
-    pub max_time: Duration,
-    /// Holds each credential to a leaky bucket of 50 calls that drains 2 a second; off. A batch is
-    /// one call, and each process counts for itself.
+    /// Maximum number of requests processed at the same time; 256. Further requests are answered
+    /// `OVERLOAD_LIMIT` at once. A request counts once it has arrived completely and its
+    /// credentials have been verified. A batch counts as one request.
+    pub max_concurrent_requests: usize,
+    /// Maximum time from the first byte of a request to its response; 30 seconds.
+    pub request_timeout: Duration,
+    /// Limits each credential by a leaky bucket of 50 requests that drains 2 a second; off. A
+    /// batch counts as one request, and each process counts separately.
     pub rate_limit: bool,
-    /// Logs the last address of the header `X-Forwarded-For` as the peer; off. Turn it on only
-    /// behind a proxy that sets or extends the header: anybody else can write it.
+    /// Logs the last address of the header `X-Forwarded-For` as the peer; off. Enable it only
+    /// behind a proxy that sets or extends the header. Otherwise clients can forge it.
     pub trust_forwarded: bool,
-    /// Figures of the embedding program, shown by `/metrics` among the others; none.
+    /// Metrics of the embedding program that `/metrics` shows next to its own; none.
     pub metrics: Vec<ExternalMetric>,
-    /// The most connections that a server keeps open; 4096. Further ones are answered
-    /// `OVERLOAD_LIMIT` and closed. A router has none.
+    /// Maximum number of open connections of a server; 4096. Further connections are answered
+    /// `OVERLOAD_LIMIT` and closed. A router does not use this limit.
     pub max_connections: usize,
-    /// How long a server that stops waits for the answers to what it accepted; 10 seconds.
-    pub grace: Duration,
-    /// The time in which a peer must take some of an answer; 30 seconds. A connection without
-    /// progress for longer is reset.
+    /// Maximum time for which a server that shuts down waits for the responses to the requests it
+    /// has accepted; 10 seconds.
+    pub shutdown_timeout: Duration,
+    /// Maximum time without progress while a response is sent; 30 seconds. After that the
+    /// connection is reset.
     pub write_timeout: Duration,
-    /// The most connections that one peer address may keep open; 512. An IPv6 peer is counted by its
-    /// /64 network. Further ones are answered `OVERLOAD_LIMIT` and closed.
+    /// Maximum number of open connections of one peer address; 512. IPv6 peers are counted by
+    /// their /64 network. Further connections are answered `OVERLOAD_LIMIT` and closed.
     pub max_connections_per_peer: usize,
-    /// The time for which a server that stops goes on serving while `/readyz` already answers 503,
-    /// so that a load balancer can turn to other servers; zero.
+    /// Time for which a server that shuts down continues to serve while `/readyz` already answers
+    /// 503, so that a load balancer can turn to other servers; zero.
     pub drain: Duration,
 }
 
@@ -72,19 +76,19 @@ impl Default for Options {
         Self {
             max_body: 1 << 20,
             max_unauthenticated_body: 64 << 10,
-            max_reading_bytes: 64 << 20,
+            max_buffered_body_bytes: 64 << 20,
             body_timeout: Duration::from_secs(10),
             min_body_rate: 1 << 10,
             max_head: 16 << 10,
             max_depth: 16,
             max_parameters: 1000,
-            max_calls: 256,
-            max_time: Duration::from_secs(30),
+            max_concurrent_requests: 256,
+            request_timeout: Duration::from_secs(30),
             rate_limit: false,
             trust_forwarded: false,
             metrics: Vec::new(),
             max_connections: 4096,
-            grace: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             max_connections_per_peer: 512,
             drain: Duration::ZERO,

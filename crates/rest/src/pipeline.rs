@@ -1,207 +1,227 @@
-//! The stages of a call: route, check the head, judge the credentials in it, read the body, judge
-//! the credentials in that, limit, and run.
+//! Takes a request through its stages: route → check the head → authenticate by the head → read the
+//! body → parse it → authenticate by the body → rate limit → authorize → admit → dispatch.
 //!
-//! The order is what protects the server. Nothing is read of a caller whose credentials are wrong,
-//! little of one who is unknown, and a place among the calls at work is taken only by what has
-//! arrived whole from a caller who is known.
+//! The order protects the server. Requests with invalid credentials cost no body, requests without
+//! credentials in the head cost a small one, and only complete requests from authenticated callers
+//! count against the limit of concurrent requests.
 
 use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
-use axum::http::header::HOST;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{CONNECTION, HOST, HeaderValue};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method as Verb, Version};
+use axum::http::{HeaderMap, Method as HttpMethod, Version};
+use axum::response::Response;
+use crm_chat_credentials::{Credentials, Grant};
 use crm_chat_domain::Store;
-use serde::Serialize;
+use futures_lite::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::address::Address;
-use crate::app::App;
-use crate::authentication::{Presentation, Presented};
-use crate::body::{BodyBounds, RequestBody};
-use crate::failure::Failure;
+use crate::authentication::{Caller, PresentedCredentials};
+use crate::body::{BodyLimits, RequestBody};
+use crate::error::ApiError;
 use crate::methods::{Context, Method, Output};
-use crate::parameters::{Bounds, Malformed, parse_body, parse_form};
-use crate::telemetry::RequestLog;
-use crate::time::{Clock, Time};
-use crate::value::{Array, Value};
-use crm_chat_credentials::{Credentials, Grant};
+use crate::params::{Param, ParamLimits, ParamMap, parse_body, parse_form};
+use crate::probes::is_probe;
+use crate::response::{Success, respond};
+use crate::route::Route;
+use crate::router::App;
+use crate::telemetry::{CallStatus, Origin, RequestLog};
+use crate::time::CallClock;
 
-/// The body of a success.
-#[derive(Serialize)]
-pub(crate) struct Success {
-    result: Output,
-    time: Time,
-}
-
-/// A caller whose credentials are good.
-struct Known<'a, C> {
-    presentation: Presentation<'a, C>,
-    grant: Grant,
+/// Handles a request: runs the pipeline, records the outcome and builds the response.
+pub(crate) async fn handle<S: Store + 'static, C: Credentials>(
+    State(app): State<Arc<App<S, C>>>,
+    request: Request,
+) -> Response {
+    let clock = CallClock::start();
+    let (head, body) = request.into_parts();
+    let mut body = RequestBody::new(&head.headers, body);
+    let origin = Origin::new(app.peer(&head));
+    let mut log = RequestLog::new(&app.telemetry, clock, origin);
+    // A store or credentials that panic cost one response, not the connection.
+    let running = AssertUnwindSafe(app.run(&head, &mut body, clock, &mut log)).catch_unwind();
+    let result = running.await.unwrap_or(Err(ApiError::Panicked));
+    log.finish(CallStatus::of(&result));
+    let mut response = respond(&result, log.request_id());
+    // Receiving the rest of an unread body could take long, so the connection is not reused.
+    if !body.is_read() || app.concurrency.is_closed() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    body.discard(BodyLimits::authenticated(&app.options));
+    response
 }
 
 impl<S: Store + 'static, C: Credentials> App<S, C> {
-    /// Takes a request through all stages.
-    pub(crate) async fn answer(
+    async fn run(
         &self,
         head: &Parts,
         body: &mut RequestBody,
-        clock: Clock,
+        clock: CallClock,
         log: &mut RequestLog<'_>,
-    ) -> Result<Success, Failure> {
-        let deadline = Instant::now() + self.options.max_time;
-        let (address, method) = self.route(head)?;
+    ) -> Result<Success, ApiError> {
+        let deadline = Instant::now() + self.options.request_timeout;
+
+        let (route, method) = self.route(head)?;
         log.method = method.name;
+
         self.check_head(head)?;
         let query = head.uri.query().unwrap_or_default();
-        let mut parameters = parse_form(query, "query string", self.bounds())?;
-        log.give_id(request_id(&parameters));
+        let mut params = parse_form(query, "query string", self.param_limits())?;
+        log.set_request_id(request_id(&params));
 
-        let presented = Presented::in_head(&address, &parameters, &head.headers);
-        let in_head = match presented {
-            Some(presented) => Some(self.verify(presented, deadline, log).await?),
+        // Invalid credentials in the head end the request before its body is read.
+        let caller = match PresentedCredentials::from_head(&route, &params, &head.headers) {
+            Some(presented) => Some(self.authenticate(presented, deadline, log).await?),
             None => None,
         };
-        let (bounds, pool) = match in_head {
-            Some(_) => (BodyBounds::known(&self.options), &self.reading.known),
-            None => (BodyBounds::unknown(&self.options), &self.reading.unknown),
-        };
-        // The bytes count until the call is answered: the parameters made of them take as much.
-        let (bytes, _reservation) = body.read(bounds, deadline, pool).await?;
-        let in_body = parse_body(&head.headers, bytes, self.bounds()).await?;
-        let presented = Presented::in_body(&address, &in_body);
-        parameters.extend(in_body);
-        log.give_id(request_id(&parameters));
 
-        let caller = match (presented, in_head) {
-            (Some(presented), _) => self.verify(presented, deadline, log).await?,
-            (None, Some(known)) => known,
-            (None, None) => return Err(Failure::NoAuth),
+        // Bodies of unauthenticated callers have a lower limit and a budget of their own, so that
+        // they cannot crowd out authenticated ones.
+        let (limits, pool) = match caller {
+            Some(_) => (BodyLimits::authenticated(&self.options), &self.body_budget.authenticated),
+            None => (BodyLimits::unauthenticated(&self.options), &self.body_budget.unauthenticated),
         };
-        self.limit(&caller.grant)?;
-        method.admit(&caller.grant)?;
-        let _place = self.gate.enter()?;
+        // Held until the response is built: the parsed parameters take as much memory as the body.
+        let (bytes, _reservation) = body.read(limits, deadline, pool).await?;
+        let body_params = parse_body(&head.headers, bytes, self.param_limits()).await?;
+        let body_credentials = PresentedCredentials::from_body(&route, &body_params);
+        params.extend(body_params);
+        log.set_request_id(request_id(&params));
 
-        let running = self.run(method, &caller, &parameters, deadline, log);
-        let running = timeout_at(deadline, running).await;
-        let (result, processing) = running.unwrap_or(Err(Failure::TimedOut))?;
-        Ok(Success { result, time: clock.time(processing) })
+        // A token in the body overrides one in the head, as every parameter does.
+        let caller = match (body_credentials, caller) {
+            (Some(presented), _) => self.authenticate(presented, deadline, log).await?,
+            (None, Some(caller)) => caller,
+            (None, None) => return Err(ApiError::MissingCredentials),
+        };
+        self.check_rate(&caller.grant)?;
+        method.authorize(&caller.grant)?;
+        // Only now does the request count as concurrent. Slow bodies and wrong credentials must not
+        // be able to use up the permits.
+        let _permit = self.concurrency.try_acquire()?;
+
+        let dispatching = self.dispatch(method, &caller, &params, deadline, log);
+        timeout_at(deadline, dispatching)
+            .await
+            .unwrap_or(Err(ApiError::TimedOut))
+            .map(|(result, processing)| Success { result, time: clock.time(processing) })
     }
 
-    /// Finds the method of an address.
-    fn route(&self, head: &Parts) -> Result<(Address, &'static Method<S>), Failure> {
-        if self.gate.is_closed() {
-            return Err(Failure::Stopping);
+    /// Finds the method that a path leads to.
+    fn route(&self, head: &Parts) -> Result<(Route, &'static Method<S>), ApiError> {
+        if self.concurrency.is_closed() {
+            return Err(ApiError::ShuttingDown);
         }
         if !self.has_valid_host(head.version, &head.headers) {
-            return Err(Malformed::Host.into());
+            return Err(ApiError::HostHeader);
         }
-        if Self::is_probe(head.uri.path()) {
-            return Err(Failure::ReadOnly);
+        if is_probe(head.uri.path()) {
+            return Err(ApiError::ReadOnly);
         }
-        if !matches!(head.method, Verb::GET | Verb::POST) {
-            return Err(Failure::Verb);
+        if !matches!(head.method, HttpMethod::GET | HttpMethod::POST) {
+            return Err(ApiError::MethodNotAllowed);
         }
-        let address = Address::parse(head.uri.path());
-        let method = Method::find(address.method()?)?;
-        Ok((address, method))
+        let route = Route::parse(head.uri.path());
+        let method = Method::find(route.method()?)?;
+        Ok((route, method))
     }
 
-    /// Returns whether a request names its host as HTTP/1.1 requires. Only asked by a server of
-    /// ours: what a router is handed may have come in any way.
+    /// Returns `true` if a request has the `Host` header that HTTP/1.1 requires.
     pub(crate) fn has_valid_host(&self, version: Version, headers: &HeaderMap) -> bool {
         !self.requires_host
             || version != Version::HTTP_11
             || headers.get_all(HOST).iter().count() == 1
     }
 
-    fn check_head(&self, head: &Parts) -> Result<(), Failure> {
-        let address = head.uri.path_and_query();
-        let address = address.map_or(0, |address| address.as_str().len());
-        let fields = head.headers.iter();
-        let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
+    fn check_head(&self, head: &Parts) -> Result<(), ApiError> {
+        let target = head.uri.path_and_query();
+        let target = target.map_or(0, |target| target.as_str().len());
+        let headers = head.headers.iter();
+        let headers = headers.map(|(name, value)| name.as_str().len() + value.len());
         let max = self.options.max_head;
-        if address + fields.sum::<usize>() > max {
-            return Err(Malformed::HeadTooLong(max).into());
+        if target + headers.sum::<usize>() > max {
+            return Err(ApiError::HeadTooLong(max));
         }
         Ok(())
     }
 
-    fn bounds(&self) -> Bounds {
-        Bounds { depth: self.options.max_depth, count: self.options.max_parameters }
+    fn param_limits(&self) -> ParamLimits {
+        ParamLimits { depth: self.options.max_depth, count: self.options.max_parameters }
     }
 
-    /// Asks the credentials about what was presented.
-    async fn verify(
+    async fn authenticate(
         &self,
-        presented: Presented,
+        presented: PresentedCredentials,
         deadline: Instant,
         log: &mut RequestLog<'_>,
-    ) -> Result<Known<'_, C>, Failure> {
-        let grant = timeout_at(deadline, presented.verify(&self.credentials)).await;
-        let grant = grant.unwrap_or(Err(Failure::TimedOut))?;
-        log.origin.granted(&grant);
-        let credentials = &self.credentials;
-        let presentation = Presentation { credentials, presented };
-        Ok(Known { presentation, grant })
+    ) -> Result<Caller<'_, C>, ApiError> {
+        let authenticating = Caller::authenticate(presented, &self.credentials);
+        let caller = timeout_at(deadline, authenticating).await;
+        let caller = caller.unwrap_or(Err(ApiError::TimedOut))?;
+        log.origin.set_grant(&caller.grant);
+        Ok(caller)
     }
 
-    /// Holds a credential to the rate limit.
-    fn limit(&self, grant: &Grant) -> Result<(), Failure> {
-        let buckets = self.buckets.as_ref();
-        buckets.map_or(Ok(()), |buckets| buckets.pour(&grant.credential))
+    fn check_rate(&self, grant: &Grant) -> Result<(), ApiError> {
+        let rate_limiter = self.rate_limiter.as_ref();
+        rate_limiter.map_or(Ok(()), |rate_limiter| rate_limiter.check(&grant.credential))
     }
 
-    /// Runs the method. Returns also how long it took.
-    async fn run(
+    /// Runs the method. Returns its output and its duration.
+    async fn dispatch(
         &self,
         method: &Method<S>,
-        caller: &Known<'_, C>,
-        parameters: &Array,
+        caller: &Caller<'_, C>,
+        params: &ParamMap,
         deadline: Instant,
         log: &mut RequestLog<'_>,
-    ) -> Result<(Output, Duration), Failure> {
+    ) -> Result<(Output, Duration), ApiError> {
+        // The commands of a batch share the id, so it must exist before they are logged.
         log.request_id();
         let context = Context {
             store: &self.store,
-            caller: &caller.presentation,
+            caller,
             grant: &caller.grant,
-            bounds: self.bounds(),
-            batch_deadline: deadline - batch_margin(self.options.max_time),
+            limits: self.param_limits(),
+            batch_deadline: deadline - batch_margin(self.options.request_timeout),
             readiness: &self.readiness,
             telemetry: &self.telemetry,
             origin: &log.origin,
         };
-        let clock = Clock::start();
-        let output = method.run(&context, parameters, &mut log.subject).await?;
+        let clock = CallClock::start();
+        let output = method.run(&context, params, &mut log.subject).await?;
         Ok((output, clock.elapsed()))
     }
 
-    /// Returns where a request comes from.
-    pub(crate) fn peer(&self, head: &Parts) -> Option<IpAddr> {
+    /// Returns the address of the client, or of the last proxy before this server.
+    fn peer(&self, head: &Parts) -> Option<IpAddr> {
         let forwarded = self.options.trust_forwarded.then_some(&head.headers);
-        forwarded.and_then(last_hop).or_else(|| {
+        forwarded.and_then(last_forwarded_for).or_else(|| {
             let ConnectInfo(peer) = head.extensions.get::<ConnectInfo<SocketAddr>>()?;
             Some(peer.ip())
         })
     }
 }
 
-/// Returns the time that a batch keeps for its answer: its last command ends so much before the
-/// request's time is up.
-fn batch_margin(max_time: Duration) -> Duration {
-    (max_time / 10).min(Duration::from_secs(1))
+/// Returns the time that a batch reserves for its response. Its last command ends this long before
+/// the request times out, so that the results of the other commands still reach the caller.
+fn batch_margin(request_timeout: Duration) -> Duration {
+    (request_timeout / 10).min(Duration::from_secs(1))
 }
 
-/// Returns the last address of `X-Forwarded-For`, the one that the nearest proxy added. The header
-/// `Forwarded` is not read: a proxy that knows only one of the two hands through whatever a client
-/// wrote into the other.
-fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
+/// Returns the last address in `X-Forwarded-For`, which the nearest proxy has added.
+///
+/// The header `Forwarded` is ignored: a proxy that supports only one of the two headers passes on
+/// the other as the client wrote it.
+fn last_forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?;
     last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
 }
 
-fn request_id(parameters: &Array) -> Option<String> {
-    parameters.get("bx24_request_id").and_then(Value::to_text)
+fn request_id(params: &ParamMap) -> Option<String> {
+    params.get("bx24_request_id").and_then(Param::to_text)
 }

@@ -1,31 +1,32 @@
-//! The object `time` of every success.
+//! The object `time` in every successful response.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crm_chat_domain::Timestamp;
 use serde::Serialize;
 
-/// How long the figure `operating` is said to be kept.
+/// The advertised length, in seconds, of the window over which `operating` accumulates.
 const OPERATING_WINDOW: u64 = 600;
 
-/// When something began.
+/// The start of a call, by the wall clock and by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
+pub(crate) struct CallClock {
     wall: SystemTime,
     monotonic: Instant,
 }
 
-impl Clock {
+impl CallClock {
     pub(crate) fn start() -> Self {
-        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+        Self { wall: wall_clock(), monotonic: Instant::now() }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
         self.monotonic.elapsed()
     }
 
-    /// Returns the times of a call that ends now. `processing` is how long its method took.
+    /// Returns the times of a call that ends now. `processing` is the duration of its method.
     pub(crate) fn time(&self, processing: Duration) -> Time {
+        // Computed from the monotonic clock, so that `finish` never precedes `start`.
         let duration = self.elapsed();
         let start = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let finish = start + duration;
@@ -42,41 +43,47 @@ impl Clock {
     }
 }
 
-/// When a call began and ended, and how long it took.
+/// The start, the end and the duration of a call.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Time {
-    /// When the call began, in Unix seconds.
+    /// Start of the call, as a Unix time in seconds.
     start: f64,
-    /// When it ended, in Unix seconds.
+    /// End of the call, as a Unix time in seconds.
     finish: f64,
-    /// How long it took, in seconds.
+    /// Duration of the call in seconds.
     duration: f64,
-    /// How long the method itself took, in seconds.
+    /// Duration of the method itself in seconds.
     processing: f64,
-    /// When the call began.
+    /// Start of the call.
     date_start: String,
-    /// When it ended.
+    /// End of the call.
     date_finish: String,
-    /// When `operating` starts anew, in whole Unix seconds.
+    /// Time at which `operating` is reset, as a Unix time in seconds.
     operating_reset_at: u64,
-    /// How much time the caller has used up of what it may use. Nothing is used up here.
+    /// Processing time that counts against the caller's quota. Always 0, because there is no quota.
     operating: f64,
 }
 
-/// Returns seconds in whole microseconds, as the original does.
+/// Converts to seconds, rounded to microseconds as the original server does.
 fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e6
 }
 
-/// Writes a date in ISO 8601, in whole seconds and with a numeric offset.
+/// Formats a date in ISO 8601, in whole seconds and with a numeric offset.
 pub(crate) fn date(since_epoch: Duration) -> String {
     let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or_default();
     let text = Timestamp::new(seconds, 0).map_or_else(|_| String::new(), |date| date.to_string());
     text.replace('Z', "+00:00")
 }
 
-/// Writes the date of now.
+/// Formats the current date.
 pub(crate) fn now() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = wall_clock().duration_since(UNIX_EPOCH);
     date(now.unwrap_or_default())
+}
+
+/// Returns the current time by the wall clock.
+#[expect(clippy::disallowed_methods, reason = "responses contain the server's time")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }

@@ -1,4 +1,4 @@
-//! TLS from files.
+//! TLS configuration from files.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,57 +10,60 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
-/// A certificate with its key, by which a [`Server`](crate::Server) speaks TLS 1.2 and 1.3.
+/// A certificate and its private key, with which a [`Server`](crate::Server) serves TLS 1.2 and
+/// 1.3.
 ///
-/// Clones share what they hold: after one of them [reloads](Self::reload) the files, all of them
-/// use the new certificate.
+/// Clones share their state: after one of them [reloads](Self::reload) the files, all of them use
+/// the new certificate.
 #[derive(Clone)]
-pub struct Tls(Arc<Shared>);
+pub struct Tls(Arc<TlsState>);
 
-struct Shared {
+struct TlsState {
     certificates: PathBuf,
     key: PathBuf,
     config: RwLock<Arc<ServerConfig>>,
 }
 
-/// The error returned when TLS cannot be set up from files.
+/// The error returned if TLS cannot be configured from files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file cannot be read, or holds nothing of the kind.
+    /// A file cannot be read, or does not contain the expected PEM item.
     #[error("cannot read {what} from `{}`", path.display())]
     File {
-        /// A name for the expected content.
+        /// The expected content.
         what: &'static str,
         /// The path of the file.
         path: PathBuf,
         /// The underlying error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The certificate and the key do not go together.
-    #[error("cannot use the certificate with the key")]
+    /// The certificate and the key do not match.
+    #[error("the certificate does not match the private key")]
     Pair(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Tls {
-    /// Reads a chain of certificates, the server's own first, and its private key, both in PEM.
+    /// Reads a certificate chain, starting with the server's own certificate, and its private key.
+    /// Both files are in PEM format.
     ///
     /// # Errors
-    /// [`TlsError`] if a file cannot be read, or its content cannot be used.
+    /// [`TlsError`] if a file cannot be read or its content is not usable.
     pub fn from_files(
         certificates: impl AsRef<Path>,
         key: impl AsRef<Path>,
     ) -> Result<Self, TlsError> {
         let (certificates, key) = (certificates.as_ref().to_owned(), key.as_ref().to_owned());
         let config = RwLock::new(load(&certificates, &key)?);
-        Ok(Self(Arc::new(Shared { certificates, key, config })))
+        Ok(Self(Arc::new(TlsState { certificates, key, config })))
     }
 
-    /// Reads the files again. Handshakes from now on use their content; open connections go on.
+    /// Reads the files again. Future handshakes use the new certificate; open connections are not
+    /// affected.
     ///
     /// # Errors
-    /// [`TlsError`] if a file cannot be read, or its content cannot be used. The previous
-    /// certificate and key stay in use then.
+    /// [`TlsError`] if a file cannot be read or its content is not usable. The previous certificate
+    /// and key then remain in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let config = load(&self.0.certificates, &self.0.key)?;
         let mut current = self.0.config.write().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +109,7 @@ fn read<T>(
     })
 }
 
-/// Shows the paths, and nothing of the key.
+/// Shows the paths only, because the key is secret.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use crm_chat_credentials::SqliteCredentials;
 use crm_chat_rest::{
-    ExternalMetric, HangupSignal, Options, Server, Tls, hangup_signal, stop_signal,
+    ExternalMetric, HangupSignal, Options, Server, Tls, hangup_signal, shutdown_signal,
 };
 use crm_chat_sqlite::Sqlite;
 
@@ -124,7 +124,7 @@ impl ServeArgs {
     ) -> Result<(), CommandError> {
         options.max_connections = open_files::raise_limit(options.max_connections);
         // Installed before the address is printed: a signal may arrive as soon as it is.
-        let stop = stop_signal().map_err(startup_error)?;
+        let stop = shutdown_signal().map_err(startup_error)?;
         let hangup = hangup_signal().map_err(startup_error)?;
         tokio::spawn(reload_on(hangup, tls.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -118,7 +118,7 @@ fn bodies_together_hold_no_more_memory_than_documented() {
             senders.push(stream);
         }
     }
-    let shed = "crm_chat_calls_shed_total{reason=\"reading_known\"}";
+    let shed = "crm_chat_calls_shed_total{reason=\"body_memory\"}";
     wait_for(&mut observer, shed, SENDERS / 2);
     for stream in &mut senders {
         // Those that were given up are closed.

@@ -1,4 +1,4 @@
-//! Tracks the requests on a stream, and holds back the answers that hyper makes itself.
+//! Tracks the requests on a stream, and suppresses the responses that hyper generates itself.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,23 +8,25 @@ use axum::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
-/// The place of a connection between two requests.
+/// The state of a connection with respect to its current request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Nothing has arrived since the last answer.
+    /// Nothing has arrived since the last response.
     #[default]
     Idle,
-    /// A head has begun to arrive.
+    /// A head is arriving.
     Head,
-    /// A request is being worked on.
+    /// A request is being handled.
     Request,
 }
 
-/// The phase of one connection, shared by its stream and its service. A handle.
+/// The phase of a connection. Clones are handles to the same phase: the stream has one and the
+/// service another.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity(watch::Sender<Phase>);
 
 impl Activity {
+    /// Records that bytes have arrived.
     fn received(&self) {
         self.0.send_if_modified(|phase| {
             let begins = *phase == Phase::Idle;
@@ -39,47 +41,48 @@ impl Activity {
         self.0.send_replace(phase);
     }
 
-    /// Waits until no head is half read.
+    /// Waits until no head is partially read.
     pub(crate) async fn between_heads(&self) {
-        // The sender is `self`, so the channel is not closed meanwhile.
+        // This cannot fail, because `self` keeps the channel open.
         let _ = self.0.subscribe().wait_for(|phase| *phase != Phase::Head).await;
     }
 }
 
-/// Passes everything through but the answer of hyper to a head that it cannot read.
+/// Passes all bytes through, except for hyper's response to a head that it cannot parse.
 ///
-/// hyper answers such a head by a status line alone and offers no way to change that. Once its
-/// answer is held back, nothing is written any more and the stream stays open, so that its owner can
-/// take it back from hyper and answer in full.
+/// hyper answers such a head with a bare status line, and this cannot be configured. Once that
+/// response is suppressed, nothing more is written and the stream stays open, so that its owner can
+/// take it back from hyper and send a complete response.
 #[derive(Debug)]
 pub(crate) struct HeadWatch<S> {
     stream: S,
     activity: Activity,
-    held_back: Option<StatusCode>,
+    suppressed: Option<StatusCode>,
 }
 
 impl<S> HeadWatch<S> {
     pub(crate) fn new(stream: S, activity: Activity) -> Self {
-        Self { stream, activity, held_back: None }
+        Self { stream, activity, suppressed: None }
     }
 
-    /// Returns the stream, and the status of the answer that was held back.
+    /// Returns the stream, and the status of the suppressed response.
     pub(crate) fn into_parts(self) -> (S, Option<StatusCode>) {
-        (self.stream, self.held_back)
+        (self.stream, self.suppressed)
     }
 
-    /// Returns whether bytes must not be written.
-    fn holds_back(&mut self, bytes: &[u8]) -> bool {
-        if self.held_back.is_none() {
-            self.held_back = bare_refusal(bytes);
+    /// Returns `true` if bytes must not be written.
+    fn suppresses(&mut self, bytes: &[u8]) -> bool {
+        if self.suppressed.is_none() {
+            self.suppressed = bare_response(bytes);
         }
-        self.held_back.is_some()
+        self.suppressed.is_some()
     }
 }
 
-/// Returns the status of an answer of hyper's own, which has neither a body nor a content type.
-/// Each answer of ours with one of these statuses has both.
-fn bare_refusal(bytes: &[u8]) -> Option<StatusCode> {
+/// Returns the status of a response that hyper has generated itself. Such a response has neither a
+/// body nor a content type, whereas all responses of the router with one of these statuses have
+/// both.
+fn bare_response(bytes: &[u8]) -> Option<StatusCode> {
     let rest = bytes.strip_prefix(b"HTTP/1.")?;
     let status = StatusCode::from_bytes(rest.get(2..5)?).ok()?;
     let candidate = matches!(
@@ -117,7 +120,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadWatch<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.holds_back(bytes) {
+        if self.suppresses(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
@@ -128,9 +131,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadWatch<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // hyper writes a head in one slice, before any slice of a body.
+        // hyper writes a head in a single slice, before the slices of a body.
         let first = slices.first().map_or(&[] as &[u8], |slice| slice);
-        if self.holds_back(first) {
+        if self.suppresses(first) {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
@@ -141,14 +144,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadWatch<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.held_back.is_some() {
+        if self.suppressed.is_some() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.held_back.is_some() {
+        if self.suppressed.is_some() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)

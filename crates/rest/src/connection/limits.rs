@@ -1,4 +1,4 @@
-//! Limits on the number of connections, in all and by peer.
+//! Limits on the number of connections, in total and per peer.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::metrics::Reason;
+use super::metrics::CloseReason;
 use crate::Options;
 
-/// Admits a bounded number of connections, in all and from one peer. A handle.
+/// Bounds the number of connections, in total and per peer. Cloning returns another handle to the
+/// same limits.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionLimits {
-    all: Arc<Semaphore>,
+    total: Arc<Semaphore>,
     peers: Arc<Peers>,
 }
 
@@ -24,15 +25,15 @@ struct Peers {
 
 impl Peers {
     fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        // The counts are whole after each statement, so a panic elsewhere does not spoil them.
+        // A poisoned lock is fine: the counts are consistent after each statement.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The right to one connection, until it is dropped.
+/// The permit for one connection, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
-    _all: OwnedSemaphorePermit,
+    _total: OwnedSemaphorePermit,
     _peer: PeerPermit,
 }
 
@@ -40,7 +41,7 @@ impl ConnectionLimits {
     pub(crate) fn new(options: &Options) -> Self {
         let max = options.max_connections.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            all: Arc::new(Semaphore::new(max)),
+            total: Arc::new(Semaphore::new(max)),
             peers: Arc::new(Peers {
                 max: options.max_connections_per_peer.max(1),
                 open: Mutex::default(),
@@ -48,11 +49,14 @@ impl ConnectionLimits {
         }
     }
 
-    /// Admits a connection from a peer, or returns the limit that forbids it. Never waits.
-    pub(crate) fn try_acquire(&self, peer: IpAddr) -> Result<ConnectionPermit, Reason> {
-        let peer = PeerPermit::try_acquire(&self.peers, peer).ok_or(Reason::PeerLimit)?;
-        let all = Arc::clone(&self.all).try_acquire_owned();
-        Ok(ConnectionPermit { _all: all.map_err(|_| Reason::ConnectionLimit)?, _peer: peer })
+    /// Returns a permit for a connection from a peer, or the limit that is reached. Never waits.
+    pub(crate) fn try_acquire(&self, peer: IpAddr) -> Result<ConnectionPermit, CloseReason> {
+        let peer = PeerPermit::try_acquire(&self.peers, peer).ok_or(CloseReason::PeerLimit)?;
+        let total = Arc::clone(&self.total).try_acquire_owned();
+        Ok(ConnectionPermit {
+            _total: total.map_err(|_| CloseReason::ConnectionLimit)?,
+            _peer: peer,
+        })
     }
 }
 
@@ -64,10 +68,10 @@ struct PeerPermit {
 
 impl PeerPermit {
     fn try_acquire(peers: &Arc<Peers>, peer: IpAddr) -> Option<Self> {
-        let key = network_of(peer);
+        let key = peer_key(peer);
         let mut open = peers.open();
         let count = open.entry(key).or_default();
-        // A count is at least 1 if it was there before, so that a refusal leaves no empty entry.
+        // An existing count is at least 1 and the maximum is too, so this leaves no entry with 0.
         if *count >= peers.max {
             return None;
         }
@@ -89,8 +93,8 @@ impl Drop for PeerPermit {
 }
 
 /// Returns the address by which a peer is counted: an IPv4 address, or the /64 network of an IPv6
-/// address, because that is what one host is usually given.
-fn network_of(peer: IpAddr) -> IpAddr {
+/// address, because a single host is usually assigned a whole /64 network.
+fn peer_key(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let network = address.to_bits() & (u128::MAX << 64);
@@ -105,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peers_are_counted_by_address_or_network() {
+    fn ipv4_peers_are_counted_by_address_and_ipv6_peers_by_network() {
         for (peer, expected) in [
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
@@ -113,23 +117,23 @@ mod tests {
             ("2001:db8:1:2:ffff::", "2001:db8:1:2::"),
             ("2001:db8:1:3::", "2001:db8:1:3::"),
         ] {
-            let actual = network_of(peer.parse().expect("an address"));
+            let actual = peer_key(peer.parse().expect("an address"));
             assert_eq!(actual.to_string(), expected, "{peer}");
         }
     }
 
     #[test]
-    fn closed_connections_make_room_and_leave_nothing_behind() {
+    fn closed_connections_release_their_permits_and_counts() {
         let options =
             Options { max_connections: 3, max_connections_per_peer: 2, ..Options::default() };
         let limits = ConnectionLimits::new(&options);
         let acquire = |peer: &str| limits.try_acquire(peer.parse().expect("an address"));
         let first = acquire("192.0.2.1").expect("room");
         let second = acquire("192.0.2.1").expect("room");
-        assert_eq!(acquire("192.0.2.1").expect_err("full"), Reason::PeerLimit);
+        assert_eq!(acquire("192.0.2.1").expect_err("full"), CloseReason::PeerLimit);
         let third = acquire("192.0.2.2").expect("room for another peer");
         let refused = acquire("192.0.2.3").expect_err("full");
-        assert_eq!(refused, Reason::ConnectionLimit);
+        assert_eq!(refused, CloseReason::ConnectionLimit);
         drop(first);
         let fourth = acquire("192.0.2.1").expect("room again");
         drop((second, third, fourth));

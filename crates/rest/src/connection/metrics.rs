@@ -1,33 +1,34 @@
-//! Figures about connections, for `/metrics`.
+//! Metrics of connections.
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// The reason for which the server refuses or cuts a connection.
+use crate::telemetry::ReasonLabel;
+
+/// The reason for which the server refuses or aborts a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// One peer address has too many connections.
+pub(crate) enum CloseReason {
+    /// The peer has too many connections.
     PeerLimit,
-    /// There are too many connections in all.
+    /// There are too many connections in total.
     ConnectionLimit,
-    /// A TLS handshake failed, or did not end in time.
+    /// A TLS handshake failed, or did not complete in time.
     TlsHandshake,
-    /// Plain HTTP came to a port that serves TLS.
+    /// The peer sent plain HTTP to a port that serves TLS.
     PlainHttp,
-    /// A TLS handshake came to a port that serves plain HTTP.
+    /// The peer started a TLS handshake on a port that serves plain HTTP.
     UnexpectedTls,
-    /// The head of a request is not HTTP/1, or is too long to be read.
+    /// The head of a request is not valid HTTP/1, or is too long to be read.
     MalformedHead,
-    /// The head of a request began, but did not arrive in time.
+    /// The head of a request started, but did not arrive in time.
     HeadTimeout,
-    /// The peer did not read its answer.
+    /// The peer did not read its response.
     WriteTimeout,
 }
 
-impl Reason {
+impl CloseReason {
     const ALL: [Self; 8] = [
         Self::PeerLimit,
         Self::ConnectionLimit,
@@ -39,7 +40,7 @@ impl Reason {
         Self::WriteTimeout,
     ];
 
-    /// Returns the name of the reason in the log and in the figures.
+    /// Returns the name of the reason in the log and in the metrics.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::PeerLimit => "peer_limit",
@@ -54,36 +55,32 @@ impl Reason {
     }
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-
-/// Counts connections. A handle.
+/// The metrics of all connections. Cloning returns another handle to the same metrics.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionMetrics {
     open: Gauge,
     accepted: Counter,
-    refused: Family<ReasonLabel, Counter>,
+    closed: Family<ReasonLabel, Counter>,
 }
 
 impl ConnectionMetrics {
-    /// Adds the figures to those of a registry.
+    /// Adds the metrics to a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register("connections_open", "Connections being served", self.open.clone());
         registry.register(
             "connections_accepted",
-            "Connections accepted, refused ones included",
+            "Connections accepted, including refused ones",
             self.accepted.clone(),
         );
         registry.register(
             "connections_refused",
-            "Connections refused or cut, by reason",
-            self.refused.clone(),
+            "Connections refused or aborted, by reason",
+            self.closed.clone(),
         );
-        // A counter that is there before it counts can be watched for its first increase.
-        for reason in Reason::ALL {
-            drop(self.refused.get_or_create(&label(reason)));
+        // Create all counters now. Alerts on an increase miss the first one of a counter that
+        // appears only then.
+        for reason in CloseReason::ALL {
+            drop(self.closed.get_or_create(&label(reason)));
         }
     }
 
@@ -91,8 +88,8 @@ impl ConnectionMetrics {
         self.accepted.inc();
     }
 
-    pub(crate) fn refused(&self, reason: Reason) {
-        self.refused.get_or_create(&label(reason)).inc();
+    pub(crate) fn closed(&self, reason: CloseReason) {
+        self.closed.get_or_create(&label(reason)).inc();
     }
 
     /// Counts a connection as open until the guard is dropped.
@@ -102,11 +99,11 @@ impl ConnectionMetrics {
     }
 }
 
-fn label(reason: Reason) -> ReasonLabel {
+fn label(reason: CloseReason) -> ReasonLabel {
     ReasonLabel { reason: reason.name() }
 }
 
-/// A connection that is counted as open.
+/// A connection that counts as open until it is dropped.
 #[derive(Debug)]
 pub(crate) struct OpenConnection(Gauge);
 

@@ -1,4 +1,4 @@
-//! A socket that fails if the peer does not take what is written.
+//! A timeout for writes to a peer that does not read.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,20 +10,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// The error of a write that made no progress for too long.
+/// The error returned if a write makes no progress for too long.
 #[derive(Debug, thiserror::Error)]
 #[error("the peer did not read for {0:?}")]
 pub(crate) struct WriteStalledError(Duration);
 
 impl WriteStalledError {
-    /// Returns whether an error, or one of its causes, is this one.
+    /// Returns `true` if an error, or one of its causes, is a stalled write.
     pub(crate) fn caused(error: &(dyn std::error::Error + 'static)) -> bool {
         let mut next = Some(error);
         while let Some(error) = next {
             if error.is::<Self>() {
                 return true;
             }
-            // An `io::Error` shows what its own content was caused by, but not that content.
+            // The `source` of an `io::Error` is the source of its inner error, not the inner error.
             let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             next = match inner {
                 Some(inner) => Some(inner),
@@ -34,9 +34,9 @@ impl WriteStalledError {
     }
 }
 
-/// Fails a write, a flush or a shutdown that makes no progress for a time.
+/// A stream that fails a write, a flush or a shutdown that makes no progress for some time.
 ///
-/// It is beneath TLS, so that it sees whether bytes leave the process.
+/// It wraps the socket below TLS, where progress means that bytes leave the process.
 #[derive(Debug)]
 pub(crate) struct StallGuard {
     stream: TcpStream,
@@ -50,7 +50,7 @@ impl StallGuard {
         Self { stream, timeout, timer: None }
     }
 
-    /// Passes on the outcome of a write, unless it has been pending for too long.
+    /// Returns the result of a write unchanged, or an error if it has been pending for too long.
     fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -58,7 +58,7 @@ impl StallGuard {
     ) -> Poll<io::Result<T>> {
         match written {
             Poll::Pending => {}
-            // The system has a limit of its own, which comes first on a busy machine.
+            // The system has a timeout of its own, which can fire first on a busy machine.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
                 return Poll::Ready(Err(self.stalled()));
             }
@@ -73,7 +73,7 @@ impl StallGuard {
     }
 
     fn stalled(&self) -> io::Error {
-        // Without this the system would keep what was not taken, for minutes, after the close.
+        // Without this, the system would keep the unsent data for minutes after the close.
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         io::Error::new(io::ErrorKind::TimedOut, WriteStalledError(self.timeout))
     }
@@ -114,7 +114,7 @@ impl AsyncWrite for StallGuard {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
-            // A socket has nothing to flush: its readiness is not the progress of a pending write.
+            // Flushing a socket always succeeds, so success is not progress of a pending write.
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             flushed => self.watch(cx, flushed),
         }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn progress_restarts_the_time_limit_of_a_write() {
+    async fn progress_resets_the_write_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stream = TcpStream::connect(address).await.expect("a connection");
@@ -152,11 +152,11 @@ mod tests {
         assert!(guard.watch::<()>(&mut cx, Poll::Pending).is_pending());
         advance(Duration::from_secs(31)).await;
         let Poll::Ready(Err(error)) = guard.watch::<()>(&mut cx, Poll::Pending) else {
-            panic!("the write is cut");
+            panic!("the write has not timed out");
         };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(WriteStalledError::caused(&error));
         assert!(WriteStalledError::caused(&io::Error::other(error)));
-        assert!(!WriteStalledError::caused(&io::Error::other("another")));
+        assert!(!WriteStalledError::caused(&io::Error::other("another error")));
     }
 }

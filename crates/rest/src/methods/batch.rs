@@ -1,4 +1,4 @@
-//! `batch`: several calls in one.
+//! The method `batch`, which runs several calls in one request.
 
 use crm_chat_domain::{Input, Store};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -7,37 +7,53 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::references::resolve;
-use super::{Answer, Context, Method, Output};
-use crate::address::method_name;
-use crate::failure::Failure;
-use crate::parameters::{Malformed, parse_form, percent_decode};
+use super::{Context, Method, MethodResult, Output};
+use crate::error::ApiError;
+use crate::params::{Param, ParamMap, parse_form, percent_decode};
+use crate::route::method_name;
 use crate::telemetry::{CallStatus, RequestLog, Subject};
-use crate::time::{Clock, Time};
-use crate::value::{Array, Value};
+use crate::time::{CallClock, Time};
 
-/// How many commands a batch may hold.
+/// The maximum number of commands in a batch.
 const MAX_COMMANDS: usize = 50;
 
-/// The number of bytes that the ids of a batch may have together. They are the only part of a
-/// request that an answer repeats, up to twice and with escapes, and an answer may wait long for its
-/// peer to read it.
+/// The maximum length of all command ids in a batch together, in bytes. Ids are the only part of a
+/// request that the response repeats, up to twice and with escapes, and the response may stay in
+/// memory for a long time until its peer reads it.
 const MAX_ID_BYTES: usize = 16 << 10;
 
-/// What became of the commands of a batch: each is in `result` or in `result_error`, or was not
-/// reached.
+/// The error returned for a batch, or for one of its commands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BatchError {
+    #[error("`cmd` must be a map or a list of commands")]
+    InvalidCommands,
+    #[error("the ids of the commands in `cmd` are longer than {0} bytes together")]
+    IdsTooLong(usize),
+    #[error("a command must be a string such as `method?name=value`")]
+    InvalidCommand,
+    #[error("a batch must not contain more than {0} commands")]
+    TooManyCommands(usize),
+    #[error("a batch must not contain a batch")]
+    Nested,
+    #[error("the batch timed out before this command started: retry the command")]
+    NotReached,
+}
+
+/// The output of a batch. Each command has an entry in `result` or in `result_error`, unless an
+/// earlier error stopped the batch.
 #[derive(Debug, Default, serde::Serialize)]
-pub(crate) struct Batch {
+pub(crate) struct BatchOutput {
     result: Section<Json>,
-    result_error: Section<Failure>,
-    /// Only a method that lists something would have a total.
+    result_error: Section<ApiError>,
+    /// Always empty: no method returns a list in pages.
     result_total: Section<()>,
-    /// And a next page.
+    /// Always empty, for the same reason.
     result_next: Section<()>,
     result_time: Section<Time>,
 }
 
-/// Entries by the ids of their commands. It is written as a map, or as a list if the ids are 0, 1,
-/// … or there is none.
+/// Entries by the ids of their commands. Serialized as PHP does: as a list if the ids are 0, 1, …
+/// or if there are no entries, otherwise as a map.
 #[derive(Debug)]
 struct Section<T>(Vec<(String, T)>);
 
@@ -61,76 +77,80 @@ impl<T: Serialize> Serialize for Section<T> {
     }
 }
 
+/// Runs the commands of a batch in sequence.
 pub(super) async fn run<S: Store + 'static>(
     context: &Context<'_, S>,
-    parameters: &Array,
-) -> Answer {
-    let none = Array::default();
-    let commands = match parameters.get("cmd") {
-        Some(Value::Array(commands)) => commands,
-        Some(Value::Scalar(input)) if !input.is_absent() => return Err(Malformed::Commands.into()),
+    params: &ParamMap,
+) -> MethodResult {
+    let none = ParamMap::default();
+    let commands = match params.get("cmd") {
+        Some(Param::Map(commands)) => commands,
+        Some(Param::Scalar(input)) if !input.is_absent() => {
+            return Err(BatchError::InvalidCommands.into());
+        }
         _ => &none,
     };
     if commands.iter().map(|(id, _)| id.len()).sum::<usize>() > MAX_ID_BYTES {
-        return Err(Malformed::CommandIds(MAX_ID_BYTES).into());
+        return Err(BatchError::IdsTooLong(MAX_ID_BYTES).into());
     }
-    let halt = !parameters.input("halt").is_absent();
+    let halt = !params.input("halt").is_absent();
 
-    let mut batch = Batch::default();
+    let mut output = BatchOutput::default();
     for (index, (id, command)) in commands.iter().enumerate() {
-        // A batch of commands that do not wait for anything must not keep its thread from other
-        // calls.
+        // Commands that never wait would otherwise occupy this thread for the whole batch, and
+        // other requests with it.
         yield_now().await;
-        let clock = Clock::start();
+        let clock = CallClock::start();
+        // Each command is logged and counted like a request of its own.
         let mut log = RequestLog::new(context.telemetry, clock, context.origin.clone());
         let result = if index >= MAX_COMMANDS {
-            Err(Failure::BatchTooLong(MAX_COMMANDS))
+            Err(BatchError::TooManyCommands(MAX_COMMANDS).into())
         } else if Instant::now() >= context.batch_deadline {
-            Err(Failure::NotReached)
+            Err(BatchError::NotReached.into())
         } else {
-            let executing = execute(context, command, &batch.result.0, &mut log);
+            let executing = execute(context, command, &output.result.0, &mut log);
             let executed = timeout_at(context.batch_deadline, executing).await;
-            executed.unwrap_or(Err(Failure::TimedOut))
+            executed.unwrap_or(Err(ApiError::TimedOut))
         };
         log.finish(CallStatus::of(&result));
         match result {
             Ok(result) => {
                 let time = clock.time(clock.elapsed());
-                batch.result_time.0.push((id.to_owned(), time));
-                batch.result.0.push((id.to_owned(), result));
+                output.result_time.0.push((id.to_owned(), time));
+                output.result.0.push((id.to_owned(), result));
             }
-            Err(failure) => {
-                batch.result_error.0.push((id.to_owned(), failure));
+            Err(error) => {
+                output.result_error.0.push((id.to_owned(), error));
                 if halt {
                     break;
                 }
             }
         }
     }
-    Ok(Output::Batch(batch))
+    Ok(Output::Batch(output))
 }
 
-/// Runs one command, and records which method it names.
+/// Parses and runs one command. `results` holds the results of the commands before it.
 async fn execute<S: Store + 'static>(
     context: &Context<'_, S>,
-    command: &Value,
+    command: &Param,
     results: &[(String, Json)],
     log: &mut RequestLog<'_>,
-) -> Result<Json, Failure> {
+) -> Result<Json, ApiError> {
     let text = match command {
-        Value::Scalar(Input::Absent) => Some(String::new()),
+        Param::Scalar(Input::Absent) => Some(String::new()),
         _ => command.to_text(),
     };
-    let text = text.ok_or(Malformed::Command)?;
+    let text = text.ok_or(BatchError::InvalidCommand)?;
     let (name, query) = text.split_once('?').unwrap_or((&text, ""));
     let method = find::<S>(name)?;
     log.method = method.name;
     call(context, method, query, results, &mut log.subject).await
 }
 
-/// Finds the method of a command, whose name is as untidy as the last part of a path.
-fn find<S: Store + 'static>(name: &str) -> Result<&'static Method<S>, Failure> {
-    let name = percent_decode(name).ok_or(Failure::MethodNotFound)?;
+/// Finds the method of a command. Its name is normalized like the last segment of a path.
+fn find<S: Store + 'static>(name: &str) -> Result<&'static Method<S>, ApiError> {
+    let name = percent_decode(name).ok_or(ApiError::MethodNotFound)?;
     Method::find(&method_name(name.trim_matches('/')))
 }
 
@@ -140,18 +160,19 @@ async fn call<S: Store + 'static>(
     query: &str,
     results: &[(String, Json)],
     subject: &mut Subject,
-) -> Result<Json, Failure> {
+) -> Result<Json, ApiError> {
     if method.name == "batch" {
-        return Err(Failure::BatchInBatch);
+        return Err(BatchError::Nested.into());
     }
-    let mut parameters = parse_form(query, "command", context.bounds)?;
-    resolve(&mut parameters, results);
-    // The credentials may have been revoked, or have expired, since the batch began.
-    let grant = context.caller.verify().await?;
-    method.admit(&grant)?;
+    let mut params = parse_form(query, "command", context.limits)?;
+    // References are resolved in parsed values. In the query, a result could smuggle in parameters.
+    resolve(&mut params, results);
+    // The credentials may have been revoked or may have expired since the batch started.
+    let grant = context.caller.reauthenticate().await?;
+    method.authorize(&grant)?;
     let context = Context { grant: &grant, ..*context };
-    match method.run(&context, &parameters, subject).await? {
+    match method.run(&context, &params, subject).await? {
         Output::Json(json) => Ok(json),
-        Output::Batch(_) => Err(Failure::BatchInBatch),
+        Output::Batch(_) => Err(BatchError::Nested.into()),
     }
 }

@@ -1,23 +1,23 @@
-//! `$result[id][field][0]`: what a command of a batch takes from earlier ones.
+//! References such as `$result[id][field][0]`, by which a command of a batch uses earlier results.
 
 use serde_json::Value as Json;
 
-use crate::value::{Array, Value};
+use crate::params::{Param, ParamMap};
 
 const START: &str = "$result[";
 
-/// The number of bytes that a key may have. A longer one is ordinary text.
+/// The maximum length of a key in bytes. Longer keys are ordinary text.
 const MAX_KEY: usize = 256;
 
-/// Replaces the references in all values. One that does not lead to a scalar stays as it is, as
-/// ordinary text.
-pub(super) fn resolve(parameters: &mut Array, results: &[(String, Json)]) {
-    for value in parameters.values_mut() {
-        match value {
-            Value::Array(array) => resolve(array, results),
-            Value::Scalar(_) => {
-                if let Some(text) = value.to_text().filter(|text| text.contains(START)) {
-                    *value = Value::text(replace(&text, results));
+/// Replaces the references in all values. A reference that does not lead to a scalar is ordinary
+/// text and stays unchanged.
+pub(super) fn resolve(params: &mut ParamMap, results: &[(String, Json)]) {
+    for param in params.values_mut() {
+        match param {
+            Param::Map(map) => resolve(map, results),
+            Param::Scalar(_) => {
+                if let Some(text) = param.to_text().filter(|text| text.contains(START)) {
+                    *param = Param::text(replace(&text, results));
                 }
             }
         }
@@ -30,7 +30,7 @@ fn replace(text: &str, results: &[(String, Json)]) -> String {
     while let Some(start) = rest.find(START) {
         let (before, reference) = rest.split_at(start);
         replaced.push_str(before);
-        let Reference { keys, length, .. } = Reference::read(reference);
+        let Reference { keys, length, .. } = Reference::parse(reference);
         if let Some(value) = look_up(&keys, results) {
             replaced.push_str(&value);
             rest = &reference[length..];
@@ -42,35 +42,36 @@ fn replace(text: &str, results: &[(String, Json)]) -> String {
     replaced + rest
 }
 
-/// A `$result` with the keys that follow it.
+/// A reference: `$result` and the keys after it.
 struct Reference<'a> {
     keys: Vec<&'a str>,
-    /// The length of the reference, its keys included.
+    /// The length of the whole reference in bytes.
     length: usize,
-    /// The number of bytes that were searched for the ends of keys.
+    /// The number of bytes that were searched for the ends of keys, for the test of the running
+    /// time.
     scanned: usize,
 }
 
 impl<'a> Reference<'a> {
-    /// Reads as many `[key]` as follow the `$result` at the beginning of `reference`.
+    /// Parses the `$result` at the start of `reference` and all keys `[key]` after it.
     ///
-    /// A key ends at the first bracket of either kind. So the search from one `$result[` never
-    /// passes the next one, and replacing all references of a text takes linear time.
-    fn read(reference: &'a str) -> Self {
-        let mut found = Self { keys: Vec::new(), length: START.len() - 1, scanned: 0 };
-        while let Some(rest) = reference[found.length..].strip_prefix('[') {
+    /// A key ends at the first bracket of either kind. The search from one `$result[` therefore
+    /// never passes the next one, and replacing all references in a text takes linear time.
+    fn parse(reference: &'a str) -> Self {
+        let mut parsed = Self { keys: Vec::new(), length: START.len() - 1, scanned: 0 };
+        while let Some(rest) = reference[parsed.length..].strip_prefix('[') {
             let window = &rest.as_bytes()[..rest.len().min(MAX_KEY + 1)];
             let end = window.iter().position(|byte| matches!(byte, b'[' | b']'));
-            found.scanned += end.map_or(window.len(), |end| end + 1);
+            parsed.scanned += end.map_or(window.len(), |end| end + 1);
             match end {
                 Some(end) if window[end] == b']' => {
-                    found.keys.push(&rest[..end]);
-                    found.length += end + 2;
+                    parsed.keys.push(&rest[..end]);
+                    parsed.length += end + 2;
                 }
                 _ => break,
             }
         }
-        found
+        parsed
     }
 }
 
@@ -85,7 +86,7 @@ fn look_up(keys: &[&str], results: &[(String, Json)]) -> Option<String> {
     match value {
         Json::String(text) => Some(text.clone()),
         Json::Number(number) => Some(number.to_string()),
-        // As PHP writes them into a text.
+        // PHP converts these to text in the same way.
         Json::Bool(true) => Some("1".to_owned()),
         Json::Bool(false) | Json::Null => Some(String::new()),
         Json::Array(_) | Json::Object(_) => None,
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_are_replaced_where_they_lead_to_a_scalar() {
+    fn references_that_lead_to_a_scalar_are_replaced() {
         let results = [
             ("a".to_owned(), json!(8773)),
             ("0".to_owned(), json!({"x": [{"y": "Z"}], "yes": true, "no": false})),
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn key_of_256_bytes_is_followed_and_a_longer_one_is_text() {
+    fn keys_longer_than_256_bytes_are_ordinary_text() {
         for (length, followed) in [(MAX_KEY, true), (MAX_KEY + 1, false)] {
             let key = "é".repeat(length / 2) + if length % 2 == 1 { "x" } else { "" };
             let results = [(key.clone(), json!(1))];
@@ -137,15 +138,16 @@ mod tests {
         }
     }
 
-    /// Counts the bytes searched if no reference leads anywhere, which is the worst case.
+    /// Returns the number of bytes searched in the worst case, in which no reference leads
+    /// anywhere.
     fn scanned(text: &str) -> usize {
         let starts = text.match_indices(START);
-        let scanned = starts.map(|(start, _)| Reference::read(&text[start..]).scanned);
+        let scanned = starts.map(|(start, _)| Reference::parse(&text[start..]).scanned);
         scanned.sum()
     }
 
     #[test]
-    fn work_grows_linearly_with_the_text() {
+    fn running_time_is_linear_in_the_length_of_the_text() {
         const LENGTH: usize = 1 << 20;
         for part in ["$result[", "$result[a", "$result[a][", "$result[]", "$result[a]"] {
             let text = part.repeat(LENGTH / part.len());

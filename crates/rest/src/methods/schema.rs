@@ -1,4 +1,4 @@
-//! JSON schemas of what the methods take and give.
+//! JSON schemas of the parameters and results of the methods.
 
 use serde_json::{Value as Json, json};
 
@@ -8,7 +8,10 @@ pub(super) fn none() -> Json {
 
 pub(super) fn removal() -> Json {
     json!({
-        "CRM_ENTITY_TYPE": {"type": "string", "description": "`lead`, `deal`, `company` or `contact`, in any letter case"},
+        "CRM_ENTITY_TYPE": {
+            "type": "string",
+            "description": "`lead`, `deal`, `company` or `contact`, in any letter case",
+        },
         "CRM_ENTITY": {"$ref": "#/components/schemas/Id"},
         "USER_ID": {"$ref": "#/components/schemas/Id"},
         "CHAT_ID": {"$ref": "#/components/schemas/Id"},
@@ -22,14 +25,14 @@ pub(super) fn chat() -> Json {
 pub(super) fn commands() -> Json {
     json!({
         "cmd": {
-            "description": "The commands by their ids, each as `method?name=value`",
+            "description": "The commands by their ids, each in the form `method?name=value`",
             "oneOf": [
                 {"type": "object", "additionalProperties": {"type": "string"}},
                 {"type": "array", "items": {"type": "string"}},
             ],
         },
         "halt": {
-            "description": "Whether the first error stops the rest",
+            "description": "Set to stop at the first error",
             "enum": [0, 1, false, true, "0", "1"],
             "default": false,
         },
@@ -46,7 +49,7 @@ pub(super) fn batch() -> Json {
     }))
 }
 
-/// By the ids of the commands.
+/// Describes a section of a batch's output, with entries by the ids of the commands.
 fn section(entry: &Json) -> Json {
     json!({"oneOf": [
         {"type": "array", "items": entry},
@@ -96,7 +99,7 @@ pub(super) fn application() -> Json {
     }))
 }
 
-/// Describes an object that has exactly these properties.
+/// Describes an object with exactly these properties.
 pub(crate) fn object(properties: &Json) -> Json {
     let names: Vec<_> = properties.as_object().into_iter().flat_map(|map| map.keys()).collect();
     json!({

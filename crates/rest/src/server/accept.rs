@@ -1,4 +1,4 @@
-//! The listener: its errors, and its end.
+//! Errors and shutdown of the listener.
 
 use std::io;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use tokio::time::Instant;
 
 use crate::connection::Accepted;
 
-/// The pause after an error that concerns all connections.
+/// The pause after an error that affects all connections.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
-/// The time for which a server that stops waits for handshakes of TCP that have begun.
-pub(super) const SETTLE: Duration = Duration::from_millis(100);
+/// The time for which a shutdown waits for TCP handshakes that have already started.
+pub(super) const SETTLE_TIME: Duration = Duration::from_millis(100);
 
-/// The errors of accept(2) that concern one connection, which is gone. Linux also passes on errors
-/// of the network that are already pending on the new connection.
-const OF_ONE_CONNECTION: [Errno; 14] = [
+/// The errors of accept(2) that affect only one connection, which is lost. Linux also reports
+/// network errors that are already pending on the new connection.
+const CONNECTION_ERRORS: [Errno; 14] = [
     Errno::CONNABORTED,
     Errno::CONNREFUSED,
     Errno::CONNRESET,
@@ -34,14 +34,15 @@ const OF_ONE_CONNECTION: [Errno; 14] = [
     Errno::TIMEDOUT,
 ];
 
-/// Returns whether accepting must pause after an error. Too many open files and too little memory
-/// last for a while, and to try again at once would occupy a processor. The same holds for an
-/// error that is not known.
-pub(super) fn pauses(error: &io::Error) -> bool {
-    !Errno::from_io_error(error).is_some_and(|error| OF_ONE_CONNECTION.contains(&error))
+/// Returns `true` if accepting must pause after an error.
+///
+/// A lack of file descriptors or memory persists for a while, and retrying at once would occupy a
+/// processor. Unknown errors are treated in the same way.
+pub(super) fn must_pause(error: &io::Error) -> bool {
+    !Errno::from_io_error(error).is_some_and(|error| CONNECTION_ERRORS.contains(&error))
 }
 
-/// Lets one event a second through, and counts the others.
+/// Limits the logging of an event to once a second, and counts the events in between.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     last: Option<Instant>,
@@ -49,9 +50,9 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// Counts an event. Returns the number of events since the last one that was let through, if
-    /// this one is.
-    pub(super) fn pass(&mut self) -> Option<u64> {
+    /// Records an event. If it should be logged, returns the number of events since the last one
+    /// that was logged, including this one.
+    pub(super) fn record(&mut self) -> Option<u64> {
         self.events += 1;
         let now = Instant::now();
         let recent = self.last.is_some_and(|last| now - last < Duration::from_secs(1));
@@ -63,12 +64,12 @@ impl Throttle {
     }
 }
 
-/// Stops listening, and returns the connections that were established but not yet accepted.
+/// Stops listening and returns the connections that are established but not accepted yet.
 ///
-/// Closing the socket alone would reset them, after their requests may have been sent.
+/// Merely closing the socket would reset them although their requests may have been sent.
 pub(super) fn drain_backlog(listener: TcpListener) -> Vec<Accepted> {
     let mut backlog = Vec::new();
-    // Not through tokio, which may not know yet that there is something to accept.
+    // Bypass tokio, whose reactor may not have noticed the latest connections yet.
     let Ok(listener) = listener.into_std() else {
         return backlog;
     };
@@ -80,21 +81,23 @@ pub(super) fn drain_backlog(listener: TcpListener) -> Vec<Accepted> {
                     backlog.push(Accepted { stream, peer });
                 }
             }
-            Err(error) if pauses(&error) => return backlog,
+            Err(error) if must_pause(&error) => return backlog,
             Err(_) => {}
         }
     }
 }
 
-/// Makes the system ignore attempts to connect, so that no connection is established between the
-/// last accept(2) and the close. Handshakes that have begun go on: to a distant peer its connection
-/// is open a round trip before it can be accepted here. A peer whose attempt is ignored repeats it
-/// after a second, and is refused if nothing listens then.
+/// Makes the system ignore connection attempts, so that no connection is established between the
+/// last accept(2) and the close.
+///
+/// Handshakes that have already started continue: for a distant peer, the connection is open a
+/// round trip before it can be accepted here. A peer whose attempt is ignored retries after a
+/// second, and is refused if the port is closed by then.
 #[cfg(target_os = "linux")]
 pub(super) fn ignore_new_connections(listener: &TcpListener) {
     use socket2::SockFilter;
 
-    // A program for classic BPF, which sees a segment from its TCP header on.
+    // A classic BPF program. Its input starts at the TCP header.
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_IF_SET: u16 = 0x45;
     const RETURN: u16 = 0x06;
@@ -106,7 +109,7 @@ pub(super) fn ignore_new_connections(listener: &TcpListener) {
         SockFilter::new(RETURN, 0, 0, 0),
         SockFilter::new(RETURN, 0, 0, u32::MAX),
     ];
-    // Where filters are forbidden, a moment remains in which a connection can be lost.
+    // If filters are forbidden, a brief window remains in which a connection can be lost.
     let _ = socket2::SockRef::from(listener).attach_filter(&drop_syn);
 }
 
@@ -118,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepting_pauses_only_for_errors_of_all_connections() {
+    fn accepting_pauses_only_after_errors_that_affect_all_connections() {
         for (error, expected) in [
             (Errno::MFILE, true),
             (Errno::NFILE, true),
@@ -130,24 +133,24 @@ mod tests {
             (Errno::PROTO, false),
             (Errno::NETUNREACH, false),
         ] {
-            assert_eq!(pauses(&error.into()), expected, "{error:?}");
+            assert_eq!(must_pause(&error.into()), expected, "{error:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_event_a_second_is_let_through_with_the_number_of_all() {
+    async fn throttle_logs_one_event_per_second_with_the_number_of_events() {
         let mut throttle = Throttle::default();
-        assert_eq!(throttle.pass(), Some(1));
-        assert_eq!(throttle.pass(), None);
-        assert_eq!(throttle.pass(), None);
+        assert_eq!(throttle.record(), Some(1));
+        assert_eq!(throttle.record(), None);
+        assert_eq!(throttle.record(), None);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(throttle.pass(), Some(3));
-        assert_eq!(throttle.pass(), None);
+        assert_eq!(throttle.record(), Some(3));
+        assert_eq!(throttle.record(), None);
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn connections_before_the_end_are_accepted_and_later_ones_are_refused() {
+    async fn backlog_is_accepted_and_later_connections_are_refused() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let early = TcpStream::connect(address).await.expect("a connection");
@@ -155,13 +158,13 @@ mod tests {
         let mut late = std::pin::pin!(TcpStream::connect(address));
         tokio::select! {
             biased;
-            connected = &mut late => panic!("the attempt is ignored: {connected:?}"),
+            connected = &mut late => panic!("the attempt is not ignored: {connected:?}"),
             () = tokio::task::yield_now() => {}
         }
         let backlog = drain_backlog(listener);
         let peers: Vec<_> = backlog.iter().map(|accepted| accepted.peer).collect();
         assert_eq!(peers, [early.local_addr().expect("an address")]);
-        let error = late.await.expect_err("nothing listens");
+        let error = late.await.expect_err("the port is closed");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -15,9 +15,10 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    pub(crate) fn create(folder: &Path) -> Self {
+    pub(crate) fn create(directory: &Path) -> Self {
         let mut params = CertificateParams::default();
-        // A name of its own: a certificate whose issuer has its own name passes for self-signed.
+        // Use a distinct name. A certificate whose issuer has the same name is taken for
+        // self-signed.
         params.distinguished_name.push(DnType::CommonName, "a private authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -33,7 +34,7 @@ impl Certificates {
         let certificate = params.signed_by(&key, &issuer).unwrap();
 
         let file = |name: &str, text: String| {
-            let path = folder.join(name);
+            let path = directory.join(name);
             fs::write(&path, text).unwrap();
             path
         };

@@ -1,4 +1,4 @@
-//! cURL itself, as a shell script would call it.
+//! cURL, called as in a shell script.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,34 +6,34 @@ use std::process::Command;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::driver::{Driver, Lens};
+use crate::driver::{Driver, Exposed};
 use crate::server::Server;
 
 pub(crate) struct Curl {
     form: &'static str,
     address: String,
     authority: PathBuf,
-    lens: Lens,
+    exposed: Exposed,
 }
 
 impl Curl {
     pub(crate) fn new(form: &'static str, server: &Server) -> Self {
-        let lens = json!({
+        let exposed = json!({
             "refused": ["status", "error"],
             "rejected": ["status", "error"],
             "batch": ["result", "result_error"],
             "batch_refused": ["result", "result_error"],
-            "cannot": ["a start of its own"],
+            "unsupported": ["a start-up call"],
         });
         Self {
             form,
             address: server.address.clone(),
             authority: server.certificates.authority.clone(),
-            lens: serde_json::from_value(lens).unwrap(),
+            exposed: serde_json::from_value(exposed).unwrap(),
         }
     }
 
-    /// Builds the command line of a call: the address, the credentials, the parameters.
+    /// Builds the command line of a call.
     fn command(&self, call: &Value) -> Command {
         let auth = &call["auth"];
         let method = call["method"].as_str().unwrap_or("batch");
@@ -81,14 +81,14 @@ impl Curl {
 }
 
 impl Driver for Curl {
-    fn lens(&self) -> &Lens {
-        &self.lens
+    fn exposed(&self) -> &Exposed {
+        &self.exposed
     }
 
-    fn see(&mut self, call: &Value) -> Value {
+    fn observe(&mut self, call: &Value) -> Value {
         let output = self.command(call).output().unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        let (body, meta) = told.rsplit_once('\n').unwrap();
+        let output_text = String::from_utf8(output.stdout).unwrap();
+        let (body, meta) = output_text.rsplit_once('\n').unwrap();
         let (status, kind) = meta.split_once(' ').unwrap();
         assert_eq!(kind, "application/json; charset=utf-8", "{body}");
         let body: Value = serde_json::from_str(body).unwrap();
@@ -100,15 +100,15 @@ impl Driver for Curl {
             }),
             (200, None, result) => json!({"result": result}),
             _ => {
-                let mut saw = refusal(&body);
-                saw["status"] = json!(status);
-                saw
+                let mut observed = refusal(&body);
+                observed["status"] = json!(status);
+                observed
             }
         }
     }
 }
 
-/// The parameters of a call. A batch's commands are parameters in a map or a list of their own.
+/// Returns the parameters of a call. The commands of a batch are nested parameters.
 fn fields(call: &Value) -> Vec<(String, Value)> {
     let Some(commands) = call["commands"].as_array() else {
         let params = call["params"].as_object().unwrap().clone();
@@ -120,7 +120,7 @@ fn fields(call: &Value) -> Vec<(String, Value)> {
     ]
 }
 
-/// A command as a pair of its id and its text: a map would lose the order.
+/// Returns a command as a pair of its id and its text. A map would lose the order.
 fn command(command: &Value) -> Value {
     let params = command[2].as_object().unwrap().iter();
     let query: Vec<_> = params
@@ -133,7 +133,7 @@ fn command(command: &Value) -> Value {
     json!([command[0], format!("{method}?{}", query.join("&"))])
 }
 
-/// The parameters as a JSON object, its commands in their order.
+/// Writes the parameters as a JSON object that keeps the order of the commands.
 fn object(fields: &[(String, Value)]) -> String {
     let members = fields.iter().map(|(name, value)| match value {
         Value::Array(commands) => format!("{}:{}", json!(name), nested(commands)),
@@ -151,7 +151,7 @@ fn nested(commands: &[Value]) -> String {
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
-/// The parameters as pairs of text, with brackets.
+/// Flattens the parameters into pairs of text, with brackets for nested ones.
 fn flat(fields: &[(String, Value)]) -> Vec<(String, String)> {
     let pairs = fields.iter().flat_map(|(name, value)| match value {
         Value::Array(commands) => commands
@@ -174,14 +174,14 @@ fn text(value: &Value) -> String {
 
 fn refusal(error: &Value) -> Value {
     let described = error["error_description"].as_str().is_some_and(|text| !text.is_empty());
-    let mut saw = json!({"error": error["error"], "described": described});
+    let mut observed = json!({"error": error["error"], "described": described});
     if let Some(argument) = error.get("argument") {
-        saw["argument"] = argument.clone();
+        observed["argument"] = argument.clone();
     }
-    saw
+    observed
 }
 
-/// A section of a batch's answer as a map, also where it is a list.
+/// Converts a section of a batch's response, which may be a list, to a map.
 fn by_id(section: &Value, show: impl Fn(&Value) -> Value) -> Value {
     match section {
         Value::Array(list) => {

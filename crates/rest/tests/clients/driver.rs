@@ -1,4 +1,4 @@
-//! Makes a client's calls.
+//! Drives a client: makes calls and observes the results.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -13,24 +13,24 @@ use serde_json::Value;
 
 use crate::certificates::Certificates;
 
-/// How long a client may take, its own retries included.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The timeout of a call, including the client's own retries.
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What of an answer a client shows its caller, and what it cannot do at all.
+/// The fields of a response that a client exposes to its caller, and the features that it lacks.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Lens {
+pub(crate) struct Exposed {
     #[serde(default = "result")]
     pub(crate) result: Vec<String>,
-    /// Of a call that was refused.
+    /// For a call that is refused.
     pub(crate) refused: Vec<String>,
-    /// Of a call whose credentials are no good.
+    /// For a call with invalid credentials.
     pub(crate) rejected: Vec<String>,
-    /// Of a batch in which all went well.
+    /// For a batch without errors.
     pub(crate) batch: Vec<String>,
-    /// Of a batch with errors.
+    /// For a batch with errors.
     pub(crate) batch_refused: Vec<String>,
-    pub(crate) cannot: BTreeSet<String>,
+    pub(crate) unsupported: BTreeSet<String>,
 }
 
 fn result() -> Vec<String> {
@@ -38,18 +38,18 @@ fn result() -> Vec<String> {
 }
 
 pub(crate) trait Driver {
-    fn lens(&self) -> &Lens;
+    fn exposed(&self) -> &Exposed;
 
-    /// Makes a call and returns what the client showed of the answer.
-    fn see(&mut self, call: &Value) -> Value;
+    /// Makes a call and returns what the client exposed of the response.
+    fn observe(&mut self, call: &Value) -> Value;
 }
 
-/// A script in the client's language: a line in for each call, a line out for what was seen, first of all its lens.
+/// A script in the client's language. `drivers/protocol.py` describes its input and output.
 pub(crate) struct Process {
     child: Child,
     calls: ChildStdin,
-    told: Receiver<String>,
-    lens: Lens,
+    output: Receiver<String>,
+    exposed: Exposed,
 }
 
 impl Process {
@@ -65,27 +65,27 @@ impl Process {
             .unwrap();
         let calls = child.stdin.take().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (tell, told) = channel();
-        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        let lens = line(&told);
-        Self { child, calls, told, lens }
+        let (sender, output) = channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let exposed = next_line(&output);
+        Self { child, calls, output, exposed }
     }
 }
 
 impl Driver for Process {
-    fn lens(&self) -> &Lens {
-        &self.lens
+    fn exposed(&self) -> &Exposed {
+        &self.exposed
     }
 
-    fn see(&mut self, call: &Value) -> Value {
+    fn observe(&mut self, call: &Value) -> Value {
         writeln!(self.calls, "{call}").unwrap();
-        line(&self.told)
+        next_line(&self.output)
     }
 }
 
-fn line<T: DeserializeOwned>(told: &Receiver<String>) -> T {
-    let line = told.recv_timeout(PATIENCE);
-    let line = line.expect("the driver fell silent; what it said is above");
+fn next_line<T: DeserializeOwned>(output: &Receiver<String>) -> T {
+    let line = output.recv_timeout(CALL_TIMEOUT);
+    let line = line.expect("the driver produces no output: its errors are printed above");
     serde_json::from_str(&line).unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! Fetches what a client needs to run.
+//! Installs the packages that a client needs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,23 +6,24 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::clients;
 
-/// One installation at a time: the system's package manager would refuse a second.
+/// Serializes installations, because the system's package manager allows only one at a time.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// Installs the packages of a kind of client and returns their folder, or `None` if the test is to be skipped.
+/// Installs the packages of a kind of client. Returns their directory, or `None` to skip the test.
 ///
 /// # Panics
-/// If they cannot be installed and `CI` is `true`.
+/// If the packages cannot be installed and `CI` is `true`.
 pub(crate) fn packages(kind: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rest-clients");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rest-clients");
     let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-    let output = Command::new(clients().join("install")).arg(kind).arg(&folder).output().unwrap();
+    let output =
+        Command::new(clients().join("install")).arg(kind).arg(&directory).output().unwrap();
     if output.status.success() {
-        return Some(folder);
+        return Some(directory);
     }
-    let why = String::from_utf8_lossy(&output.stderr);
-    let told = format!("the packages for `{kind}` cannot be installed: {}", why.trim());
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{told}");
-    eprintln!("skipped: {told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let message = format!("the packages for `{kind}` cannot be installed: {}", stderr.trim());
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{message}");
+    eprintln!("skipped: {message}");
     None
 }

@@ -1,4 +1,4 @@
-//! The server, a process of its own.
+//! The server under test, in a process of its own.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -14,23 +14,23 @@ use crate::world::World;
 
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens, as `http://127.0.0.1:8080`.
+    /// The base address, such as `http://127.0.0.1:8080`.
     pub(crate) address: String,
     pub(crate) certificates: Certificates,
-    /// The user and the secret of each caller that it knows.
+    /// The users and secrets of the callers with valid credentials.
     credentials: BTreeMap<(Scheme, String), (u64, String)>,
 }
 
 impl Server {
     pub(crate) fn start(
-        folder: &Path,
+        directory: &Path,
         certificates: Certificates,
         tls: bool,
         table: &Table,
     ) -> Self {
         let mut command = Command::new(program());
         command.args(["--listen", "127.0.0.1:0"]);
-        command.arg("--store").arg(folder.join(World::FILE));
+        command.arg("--store").arg(directory.join(World::FILE));
         if tls {
             command.arg("--tls-cert").arg(&certificates.certificate);
             command.arg("--tls-key").arg(&certificates.key);
@@ -39,7 +39,7 @@ impl Server {
             let options = callers.values().flat_map(|who| [scheme.option(), who]);
             command.args(options);
         }
-        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let log = std::fs::File::create(directory.join("log")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut line = || lines.next().expect("the server started").unwrap();
@@ -53,10 +53,11 @@ impl Server {
         Self { child, address, certificates, credentials }
     }
 
-    /// What a caller presents. One whom the server does not know presents a guess, or nothing if it is nobody.
+    /// Returns the credentials of a caller. The caller `anonymous` has none, and any other caller
+    /// without valid credentials presents a guess.
     pub(crate) fn auth(&self, scheme: Scheme, caller: &str) -> Value {
         let known = self.credentials.get(&(scheme, caller.to_owned()));
-        let guess = if caller == "nobody" { "" } else { "open-sesame" };
+        let guess = if caller == "anonymous" { "" } else { "open-sesame" };
         let (user, secret) = known.map_or((1, guess), |(user, secret)| (*user, secret));
         match scheme {
             Scheme::Webhook => json!({"user": user, "secret": secret}),
@@ -72,14 +73,14 @@ impl Drop for Server {
     }
 }
 
-/// Reads a line as `webhook USER SECRET`.
+/// Parses a line such as `webhook USER SECRET`.
 fn issued(line: &str) -> (u64, String) {
     let mut words = line.split(' ').skip(1);
     let mut word = || words.next().unwrap().to_owned();
     (word().parse().unwrap(), word())
 }
 
-/// Builds the example server, which then lies beside the folder of this test's binary.
+/// Builds the example server. Cargo places it next to the directory of this test's binary.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! The table of calls and of what they lead to.
+//! The table of calls with their expected results.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::clients;
-use crate::driver::Lens;
+use crate::driver::Exposed;
 
-/// How a caller says who it is.
+/// The kind of credentials of a caller.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scheme {
@@ -20,7 +20,7 @@ pub(crate) enum Scheme {
 }
 
 impl Scheme {
-    /// The server's option that makes a credential known.
+    /// Returns the server's option that adds a credential.
     pub(crate) fn option(self) -> &'static str {
         match self {
             Self::Webhook => "--webhook",
@@ -33,9 +33,9 @@ impl Scheme {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Table {
     world: Map<String, Value>,
-    /// The server's description of each credential that it knows, by the name of its caller.
+    /// The descriptions of the valid credentials for the server, by the names of the callers.
     pub(crate) credentials: BTreeMap<Scheme, BTreeMap<String, String>>,
-    /// What the records of all removals have in common.
+    /// The fields that the records of all removals share.
     record: Map<String, Value>,
     cases: Vec<Case>,
 }
@@ -44,28 +44,28 @@ pub(crate) struct Table {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// What is different in the world.
+    /// The changes to the common world.
     #[serde(default)]
     world: Map<String, Value>,
-    /// The only scheme in which the case makes sense.
+    /// The only kind of credentials to which the case applies.
     auth: Option<Scheme>,
-    /// The credentials presented, if not the actor's.
+    /// The caller whose credentials are presented, if not the actor.
     #[serde(rename = "as")]
     caller: Option<String>,
-    /// Whether the credentials are no good, so that the request as a whole is refused.
+    /// Set if the credentials are invalid, so that the whole request is rejected.
     #[serde(default)]
     rejected: bool,
-    /// What not every client can do.
-    needs: Option<String>,
+    /// A feature that not every client supports.
+    requires: Option<String>,
     #[serde(default = "delete")]
     method: String,
     #[serde(default)]
     params: Map<String, Value>,
-    /// A batch instead of a call: of each command the id, and either the method or the parameters of the removal.
+    /// The commands of a batch: their ids, each with a method or the parameters of a removal.
     commands: Option<Vec<(Value, Value)>>,
     #[serde(default)]
     halt: bool,
-    sees: Map<String, Value>,
+    expected: Map<String, Value>,
     #[serde(default)]
     removes: Vec<Map<String, Value>>,
 }
@@ -80,11 +80,14 @@ impl Table {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// The cases that a client can be put through.
-    pub(crate) fn cases(&self, scheme: Scheme, lens: &Lens) -> Vec<&Case> {
+    /// Returns the cases that a client supports.
+    pub(crate) fn cases(&self, scheme: Scheme, exposed: &Exposed) -> Vec<&Case> {
         let fits = |case: &&Case| {
             case.auth.is_none_or(|auth| auth == scheme)
-                && case.needs.as_ref().is_none_or(|need| !lens.cannot.contains(need))
+                && case
+                    .requires
+                    .as_ref()
+                    .is_none_or(|feature| !exposed.unsupported.contains(feature))
         };
         self.cases.iter().filter(fits).collect()
     }
@@ -107,12 +110,12 @@ fn command((id, what): &(Value, Value)) -> Value {
 }
 
 impl Case {
-    /// Who calls.
+    /// Returns the name of the caller.
     pub(crate) fn caller(&self) -> &str {
         self.caller.as_deref().unwrap_or("actor")
     }
 
-    /// The case as a driver reads it.
+    /// Returns the case in the form that drivers read.
     pub(crate) fn call(&self, auth: &Value) -> Value {
         match &self.commands {
             None => json!({"auth": auth, "method": self.method, "params": self.params}),
@@ -123,58 +126,65 @@ impl Case {
         }
     }
 
-    /// Verifies that a client showed what it shows of the expected answer.
-    pub(crate) fn verify(&self, lens: &Lens, saw: &Value) -> Result<(), String> {
-        let expected = self.expected(lens);
-        if fits(&expected, saw) { Ok(()) } else { Err(format!("saw {saw}, not {expected}")) }
+    /// Compares what a client exposed with what it should expose of the expected response.
+    pub(crate) fn verify(&self, exposed: &Exposed, observed: &Value) -> Result<(), String> {
+        let expected = self.expected_of(exposed);
+        if matches(&expected, observed) {
+            Ok(())
+        } else {
+            Err(format!("expected {expected}, actual {observed}"))
+        }
     }
 
-    fn expected(&self, lens: &Lens) -> Value {
-        let mut sees = self.sees.clone();
-        if self.commands.is_some() && !sees.contains_key("error") {
-            let errors = sees.entry("result_error").or_insert_with(|| json!({}));
+    fn expected_of(&self, exposed: &Exposed) -> Value {
+        let mut expected = self.expected.clone();
+        if self.commands.is_some() && !expected.contains_key("error") {
+            let errors = expected.entry("result_error").or_insert_with(|| json!({}));
             for error in errors.as_object_mut().unwrap().values_mut() {
-                show(error.as_object_mut().unwrap(), lens);
+                add_error_fields(error.as_object_mut().unwrap(), exposed);
             }
         }
-        let shown = self.shown(lens);
-        sees.retain(|field, _| field == "argument" || shown.iter().any(|shown| shown == field));
-        show(&mut sees, lens);
-        Value::Object(sees)
+        let fields = self.fields(exposed);
+        expected.retain(|field, _| field == "argument" || fields.contains(field));
+        add_error_fields(&mut expected, exposed);
+        Value::Object(expected)
     }
 
-    fn shown<'a>(&self, lens: &'a Lens) -> &'a [String] {
-        match (self.sees.contains_key("error"), &self.commands) {
-            (true, _) if self.rejected => &lens.rejected,
-            (true, _) => &lens.refused,
-            (false, Some(_)) if self.sees.contains_key("result_error") => &lens.batch_refused,
-            (false, Some(_)) => &lens.batch,
-            (false, None) => &lens.result,
+    fn fields<'a>(&self, exposed: &'a Exposed) -> &'a [String] {
+        match (self.expected.contains_key("error"), &self.commands) {
+            (true, _) if self.rejected => &exposed.rejected,
+            (true, _) => &exposed.refused,
+            (false, Some(_)) if self.expected.contains_key("result_error") => {
+                &exposed.batch_refused
+            }
+            (false, Some(_)) => &exposed.batch,
+            (false, None) => &exposed.result,
         }
     }
 }
 
-/// Whoever shows an error's code shows also that there is a description, and the argument if the client can.
-fn show(error: &mut Map<String, Value>, lens: &Lens) {
+/// Adds the fields that a client exposes together with the code of an error: the presence of a
+/// description and, if the client can, the argument.
+fn add_error_fields(error: &mut Map<String, Value>, exposed: &Exposed) {
     let argument = error.remove("argument");
     if error.contains_key("error") {
         error.insert("described".to_owned(), json!(true));
-        let argument = argument.filter(|_| !lens.cannot.contains("show the argument"));
+        let argument = argument.filter(|_| !exposed.unsupported.contains("show the argument"));
         error.extend(argument.map(|argument| ("argument".to_owned(), argument)));
     }
 }
 
-/// Compares by value; what is expected as `"any"` is anything that is there.
-fn fits(expected: &Value, saw: &Value) -> bool {
-    match (expected, saw) {
-        (Value::String(any), saw) if any == "any" => !saw.is_null(),
-        (Value::Object(expected), Value::Object(saw)) => {
-            expected.len() == saw.len()
-                && expected
-                    .iter()
-                    .all(|(name, value)| saw.get(name).is_some_and(|saw| fits(value, saw)))
+/// Compares two values. The expected value `"any"` matches any value except null.
+fn matches(expected: &Value, observed: &Value) -> bool {
+    match (expected, observed) {
+        (Value::String(any), observed) if any == "any" => !observed.is_null(),
+        (Value::Object(expected), Value::Object(observed)) => {
+            expected.len() == observed.len()
+                && expected.iter().all(|(name, value)| {
+                    observed.get(name).is_some_and(|observed| matches(value, observed))
+                })
         }
-        (expected, saw) => expected == saw,
+        (expected, observed) => expected == observed,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The store that the server works on, seen from beside it.
+//! The store of the server, accessed by the test.
 
 use std::path::Path;
 
@@ -12,17 +12,17 @@ impl World {
     /// The name of the store's file.
     pub(crate) const FILE: &str = "store.db";
 
-    pub(crate) fn create(folder: &Path) -> Self {
-        Self(block_on(Sqlite::open(folder.join(Self::FILE))).unwrap())
+    pub(crate) fn create(directory: &Path) -> Self {
+        Self(block_on(Sqlite::open(directory.join(Self::FILE))).unwrap())
     }
 
-    /// Replaces the store's content, and returns it as the store has it.
+    /// Replaces the content of the store. Returns it as the store represents it.
     pub(crate) fn load(&self, snapshot: &Snapshot) -> Snapshot {
         block_on(self.0.load(snapshot.clone())).unwrap();
         block_on(self.0.dump()).unwrap()
     }
 
-    /// Verifies that the removals happened, in this order, and nothing else.
+    /// Verifies that exactly these removals were made, in this order.
     pub(crate) fn verify(
         &self,
         mut before: Snapshot,
@@ -38,7 +38,7 @@ impl World {
         if after == before {
             Ok(())
         } else {
-            Err(format!("the store holds\n{after:?}\nnot\n{before:?}"))
+            Err(format!("expected\n{before:?}\nactual\n{after:?}"))
         }
     }
 }

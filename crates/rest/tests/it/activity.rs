@@ -1,4 +1,4 @@
-//! Callers that lose their activity, webhook or token during a call.
+//! Callers who are deactivated, or lose their webhook or token, during a call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +13,11 @@ use crm_chat_memory::Memory;
 use crm_chat_rest::{Options, router};
 use serde_json::json;
 
-use crate::support::{Answer, DELETE, Secrets, Wire, memory, world};
+use crate::support::{ApiResponse, DELETE, Secrets, TestRouter, memory, world};
 
 const REMOVED: [u8; 3] = [7, 12, 13];
 
-/// Returns a batch that removes users, one after another.
+/// Returns a batch that removes several users.
 fn batch(users: &[u8]) -> String {
     let commands: Vec<_> = users
         .iter()
@@ -37,7 +37,7 @@ struct World {
     store: Faulty<Memory>,
     credentials: Arc<MemoryCredentials>,
     clock: Arc<AtomicU64>,
-    wire: Arc<Wire>,
+    router: Arc<TestRouter>,
 }
 
 impl World {
@@ -45,40 +45,40 @@ impl World {
         let store = Faulty::new(memory(&world()).await);
         let clock = Arc::new(AtomicU64::new(1_700_000_000));
         let seconds = Arc::clone(&clock);
-        let credentials = MemoryCredentials::new().expect("there is randomness");
+        let credentials = MemoryCredentials::new().expect("randomness is available");
         let credentials = Arc::new(credentials.with_clock(move || {
             SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.load(Ordering::SeqCst))
         }));
         let secrets = Secrets::issue(&credentials).await;
         let router = router(store.clone(), Arc::clone(&credentials), Options::default());
-        let wire = Arc::new(Wire { router, secrets });
-        Self { store, credentials, clock, wire }
+        let router = Arc::new(TestRouter { router, secrets });
+        Self { store, credentials, clock, router }
     }
 
-    /// Asks, holds the call at the begin of its `n`-th transaction, and does something meanwhile.
-    async fn ask_and_interrupt(
+    /// Sends a request, suspends it at the start of its `n`-th transaction, and runs `meanwhile`.
+    async fn send_and_interrupt(
         &self,
         request: Request<Body>,
         n: usize,
         meanwhile: impl AsyncFnOnce(&Self),
-    ) -> Answer {
+    ) -> ApiResponse {
         let gate = Gate::default();
-        self.store.inject(self.position_of_begin(n).await, Fault::StallBefore(gate.clone()));
-        let wire = Arc::clone(&self.wire);
-        let asking = tokio::spawn(async move { wire.ask(request).await });
+        self.store.inject(self.nth_begin(n).await, Fault::StallBefore(gate.clone()));
+        let router = Arc::clone(&self.router);
+        let asking = tokio::spawn(async move { router.send(request).await });
         let reached = tokio::time::timeout(Duration::from_mins(1), gate.reached()).await;
-        reached.expect("the transaction is begun");
+        reached.expect("the transaction begins");
         meanwhile(self).await;
         gate.open();
-        asking.await.expect("an answer")
+        asking.await.expect("a response")
     }
 
-    /// Finds out, in a world like this one, which port call begins the `n`-th transaction of the
-    /// batch.
-    async fn position_of_begin(&self, n: usize) -> usize {
+    /// Returns the number of the port call that begins the `n`-th transaction of the batch,
+    /// according to a run in another world.
+    async fn nth_begin(&self, n: usize) -> usize {
         let like = Self::new().await;
-        let path = like.wire.secrets.fill("/rest/1/{secret}/batch");
-        like.wire.ask(request(&path, batch(&REMOVED))).await;
+        let path = like.router.secrets.fill("/rest/1/{secret}/batch");
+        like.router.send(request(&path, batch(&REMOVED))).await;
         let calls = like.store.calls();
         let begins = calls.iter().enumerate().filter(|(_, call)| **call == PortCall::Begin);
         begins.map(|(index, _)| index + 1).nth(n - 1).expect("enough transactions")
@@ -87,7 +87,7 @@ impl World {
     async fn deactivate_caller(&self) {
         let user = UserId::new(1).expect("an id");
         let edited = self.store.inner().edit(&Edit::DeactivateUser { user }).await;
-        edited.expect("it is made");
+        edited.expect("the edit succeeds");
     }
 
     async fn removed(&self) -> Vec<i64> {
@@ -97,34 +97,33 @@ impl World {
 }
 
 #[track_caller]
-fn assert_cut_off(answer: &Answer, code: &str) {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let result = &answer.body["result"];
-    assert_eq!(result["result"], json!([8773]), "{answer:?}");
+fn assert_interrupted(response: &ApiResponse, code: &str) {
+    assert_eq!(response.status, 200, "{response:?}");
+    let result = &response.body["result"];
+    assert_eq!(result["result"], json!([8773]), "{response:?}");
     for command in ["1", "2"] {
-        assert_eq!(result["result_error"][command]["error"], code, "{answer:?}");
+        assert_eq!(result["result_error"][command]["error"], code, "{response:?}");
     }
 }
 
 #[tokio::test]
-async fn caller_deactivated_during_a_batch_removes_no_one_any_more() {
+async fn caller_deactivated_during_a_batch_cannot_remove_further_users() {
     let world = World::new().await;
-    let path = world.wire.secrets.fill("/rest/1/{secret}/batch");
-    // The first transaction asks whether the batch's caller is active, the others are its
-    // commands'.
+    let path = world.router.secrets.fill("/rest/1/{secret}/batch");
+    // The first transaction checks the caller of the batch. Each command has one of its own.
     let request = request(&path, batch(&REMOVED));
-    let answer =
-        world.ask_and_interrupt(request, 3, async |world| world.deactivate_caller().await).await;
-    assert_cut_off(&answer, "authorization_error");
+    let response =
+        world.send_and_interrupt(request, 3, async |world| world.deactivate_caller().await).await;
+    assert_interrupted(&response, "authorization_error");
     assert_eq!(world.removed().await, [7]);
 }
 
 #[tokio::test]
-async fn activity_of_the_caller_is_asked_in_the_transaction_of_the_removal() {
+async fn caller_activity_is_checked_in_the_transaction_of_the_removal() {
     let world = World::new().await;
     let path = format!("/rest/1/{{secret}}/{DELETE}?CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID=");
-    let answer = world.wire.get(&format!("{path}7")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = world.router.get(&format!("{path}7")).await;
+    assert_eq!(response.status, 200, "{response:?}");
     let user = UserId::new(1).expect("an id");
     let calls = world.store.calls();
     assert_eq!(calls[..2], [PortCall::Begin, PortCall::IsActive { user }]);
@@ -132,30 +131,30 @@ async fn activity_of_the_caller_is_asked_in_the_transaction_of_the_removal() {
     assert_eq!(begins.count(), 1, "{calls:?}");
 
     world.deactivate_caller().await;
-    let answer = world.wire.get(&format!("{path}12")).await;
-    assert_eq!(answer.status, 401, "{answer:?}");
-    assert_eq!(answer.body["error"], "authorization_error");
+    let response = world.router.get(&format!("{path}12")).await;
+    assert_eq!(response.status, 401, "{response:?}");
+    assert_eq!(response.body["error"], "authorization_error");
     assert_eq!(world.removed().await, [7]);
 }
 
 #[tokio::test]
-async fn webhook_revoked_during_a_batch_removes_no_one_any_more() {
+async fn webhook_revoked_during_a_batch_cannot_remove_further_users() {
     let world = World::new().await;
-    let path = world.wire.secrets.fill("/rest/1/{secret}/batch");
+    let path = world.router.secrets.fill("/rest/1/{secret}/batch");
     let request = request(&path, batch(&REMOVED));
-    let answer = world
-        .ask_and_interrupt(request, 2, async |world| {
+    let response = world
+        .send_and_interrupt(request, 2, async |world| {
             let webhook = CredentialKind::Webhook.id(1);
             let revoked = world.credentials.revoke(&webhook).await;
-            assert!(revoked.expect("it is revoked"));
+            assert!(revoked.expect("revoking succeeds"));
         })
         .await;
-    assert_cut_off(&answer, "INVALID_CREDENTIALS");
+    assert_interrupted(&response, "INVALID_CREDENTIALS");
     assert_eq!(world.removed().await, [7]);
 }
 
 #[tokio::test]
-async fn token_that_expires_during_a_batch_removes_no_one_any_more() {
+async fn token_expired_during_a_batch_cannot_remove_further_users() {
     for in_header in [false, true] {
         let world = World::new().await;
         let scopes: Scopes = ["imopenlines"].into_iter().collect();
@@ -172,12 +171,12 @@ async fn token_that_expires_during_a_batch_removes_no_one_any_more() {
             let uri = format!("/rest/batch?auth={}", token.expose()).parse();
             *request.uri_mut() = uri.expect("an address");
         }
-        let answer = world
-            .ask_and_interrupt(request, 2, async |world| {
+        let response = world
+            .send_and_interrupt(request, 2, async |world| {
                 world.clock.fetch_add(60, Ordering::SeqCst);
             })
             .await;
-        assert_cut_off(&answer, "expired_token");
+        assert_interrupted(&response, "expired_token");
         assert_eq!(world.removed().await, [7]);
     }
 }

@@ -1,6 +1,7 @@
-//! Arbitrary requests: whatever comes in, the answer is a well-formed envelope with a documented code.
+//! Sends arbitrary requests. Each must get a well-formed response with a documented code.
 //!
-//! `PROPTEST_CASES=100000 cargo test -p crm-chat-rest fuzz` looks longer.
+//! A failure prints the request. Use `PROPTEST_CASES=100000 cargo test -p crm-chat-rest fuzz` to
+//! run more cases.
 
 use std::sync::LazyLock;
 
@@ -12,9 +13,9 @@ use proptest::sample::select;
 use serde_json::Value as Json;
 use tokio::runtime::Runtime;
 
-use crate::support::{Answer, DELETE, Wire, memory, narrow, world};
+use crate::support::{ApiResponse, DELETE, TestRouter, low_limits, memory, world};
 
-/// The codes of answers to what a client does wrong. Those of a server in trouble are not among them.
+/// The codes of client errors. No request of this test may end in a server error.
 const DOCUMENTED: [(u16, &str); 20] = [
     (400, "CRM_CHAT_EMPTY_USER"),
     (400, "CRM_CHAT_EMPTY_CRM_DATA"),
@@ -38,11 +39,11 @@ const DOCUMENTED: [(u16, &str); 20] = [
     (404, "BITRIX_REST_V3_EXCEPTION_METHODNOTFOUNDEXCEPTION"),
 ];
 
-const OF_COMMANDS: [&str; 2] = ["ERROR_BATCH_LENGTH_EXCEEDED", "ERROR_BATCH_METHOD_NOT_ALLOWED"];
+const COMMAND_CODES: [&str; 2] = ["ERROR_BATCH_LENGTH_EXCEEDED", "ERROR_BATCH_METHOD_NOT_ALLOWED"];
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
-static WIRE: LazyLock<Wire> = LazyLock::new(|| {
-    RUNTIME.block_on(async { Wire::over(memory(&world()).await, narrow()).await })
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
+static ROUTER: LazyLock<TestRouter> = LazyLock::new(|| {
+    RUNTIME.block_on(async { TestRouter::over(memory(&world()).await, low_limits()).await })
 });
 
 #[derive(Clone, Debug)]
@@ -53,8 +54,8 @@ struct Raw {
     body: Vec<u8>,
 }
 
-/// A word that means something somewhere, or any text.
-fn word() -> impl Strategy<Value = String> {
+/// Generates a word with a meaning in some part of a request, or any text.
+fn arb_word() -> impl Strategy<Value = String> {
     let known = select(vec![
         "CRM_ENTITY_TYPE",
         "CRM_ENTITY",
@@ -97,8 +98,8 @@ fn word() -> impl Strategy<Value = String> {
     prop_oneof![6 => known.prop_map(str::to_owned), 1 => "\\PC{0,6}", 1 => ".{0,4}"]
 }
 
-/// Words with what stands between them.
-fn text() -> impl Strategy<Value = String> {
+/// Generates words joined by punctuation with a meaning in some encoding.
+fn arb_text() -> impl Strategy<Value = String> {
     let mark = select(vec![
         "=",
         "&",
@@ -127,11 +128,12 @@ fn text() -> impl Strategy<Value = String> {
         "&CRM_ENTITY=",
         "cmd[a]=",
     ]);
-    vec(prop_oneof![word(), mark.prop_map(str::to_owned)], 0..16).prop_map(|parts| parts.concat())
+    vec(prop_oneof![arb_word(), mark.prop_map(str::to_owned)], 0..16)
+        .prop_map(|parts| parts.concat())
 }
 
-fn removal() -> impl Strategy<Value = String> {
-    vec((select(vec!["CRM_ENTITY_TYPE", "CRM_ENTITY", "USER_ID", "CHAT_ID"]), word()), 0..6)
+fn arb_removal() -> impl Strategy<Value = String> {
+    vec((select(vec!["CRM_ENTITY_TYPE", "CRM_ENTITY", "USER_ID", "CHAT_ID"]), arb_word()), 0..6)
         .prop_map(|pairs| {
             pairs
                 .iter()
@@ -141,9 +143,9 @@ fn removal() -> impl Strategy<Value = String> {
         })
 }
 
-fn json_text() -> impl Strategy<Value = String> {
+fn arb_json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
-        word().prop_map(Json::String),
+        arb_word().prop_map(Json::String),
         any::<i64>().prop_map(Json::from),
         any::<f64>().prop_map(Json::from),
         any::<bool>().prop_map(Json::from),
@@ -152,7 +154,7 @@ fn json_text() -> impl Strategy<Value = String> {
     let tree = leaf.prop_recursive(6, 24, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Json::Array),
-            vec((word(), inner), 0..4).prop_map(|map| Json::Object(map.into_iter().collect())),
+            vec((arb_word(), inner), 0..4).prop_map(|map| Json::Object(map.into_iter().collect())),
         ]
     });
     (tree, any::<prop::sample::Index>(), prop::bool::weighted(0.1)).prop_map(
@@ -168,15 +170,15 @@ fn json_text() -> impl Strategy<Value = String> {
     )
 }
 
-fn commands() -> impl Strategy<Value = String> {
-    let command = (word(), prop_oneof![removal(), text()])
+fn arb_commands() -> impl Strategy<Value = String> {
+    let command = (arb_word(), prop_oneof![arb_removal(), arb_text()])
         .prop_map(|(method, query)| format!("{method}?{query}"));
     (vec(command, 0..4), any::<bool>())
         .prop_map(|(commands, halt)| serde_json::json!({"cmd": commands, "halt": halt}).to_string())
 }
 
-fn multipart() -> impl Strategy<Value = String> {
-    vec((word(), text()), 0..3).prop_map(|fields| {
+fn arb_multipart() -> impl Strategy<Value = String> {
+    vec((arb_word(), arb_text()), 0..3).prop_map(|fields| {
         let fields = fields.iter().map(|(name, value)| {
             format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
         });
@@ -184,16 +186,16 @@ fn multipart() -> impl Strategy<Value = String> {
     })
 }
 
-fn body() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
+fn arb_body() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
     let form = "application/x-www-form-urlencoded";
     let of = |content_type: &'static str| move |text: String| (content_type, text.into_bytes());
     prop_oneof![
         Just(("", Vec::new())),
-        removal().prop_map(of(form)),
-        text().prop_map(of(form)),
-        json_text().prop_map(of("application/json")),
-        commands().prop_map(of("application/json")),
-        multipart().prop_map(of("multipart/form-data; boundary=x")),
+        arb_removal().prop_map(of(form)),
+        arb_text().prop_map(of(form)),
+        arb_json_text().prop_map(of("application/json")),
+        arb_commands().prop_map(of("application/json")),
+        arb_multipart().prop_map(of("multipart/form-data; boundary=x")),
         (
             select(vec![
                 form,
@@ -208,28 +210,35 @@ fn body() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
     ]
 }
 
-fn path() -> impl Strategy<Value = String> {
+fn arb_path() -> impl Strategy<Value = String> {
     let method =
-        prop_oneof![2 => Just(DELETE.to_owned()), 1 => Just("batch".to_owned()), 2 => word()];
+        prop_oneof![2 => Just(DELETE.to_owned()), 1 => Just("batch".to_owned()), 2 => arb_word()];
     let path = prop_oneof![
         4 => method.clone().prop_map(|method| format!("/rest/1/{{secret}}/{method}")),
         2 => method.prop_map(|method| format!("/rest/{method}")),
-        1 => vec(word(), 0..6).prop_map(|parts| format!("/{}", parts.join("/"))),
+        1 => vec(arb_word(), 0..6).prop_map(|parts| format!("/{}", parts.join("/"))),
     ];
-    (path, prop_oneof![Just(String::new()), removal(), text()])
+    (path, prop_oneof![Just(String::new()), arb_removal(), arb_text()])
         .prop_map(|(path, query)| format!("{path}?{query}"))
 }
 
-fn raw() -> impl Strategy<Value = Raw> {
+fn arb_raw() -> impl Strategy<Value = Raw> {
     let header = prop_oneof![
-        (Just("authorization"), word().prop_map(|token| format!("Bearer {token}").into_bytes())),
+        (
+            Just("authorization"),
+            arb_word().prop_map(|token| format!("Bearer {token}").into_bytes())
+        ),
         (
             select(vec!["authorization", "content-encoding", "content-length", "expect", "x"]),
             vec(any::<u8>(), 0..20)
         ),
     ];
-    let verb = prop_oneof![8 => Just("POST"), 4 => Just("GET"), 1 => select(vec!["PATCH", "PUT", "OPTIONS", "X"])];
-    (verb, path(), vec(header, 0..3), body()).prop_map(
+    let verb = prop_oneof![
+        8 => Just("POST"),
+        4 => Just("GET"),
+        1 => select(vec!["PATCH", "PUT", "OPTIONS", "X"]),
+    ];
+    (verb, arb_path(), vec(header, 0..3), arb_body()).prop_map(
         |(verb, path, mut headers, (content_type, body))| {
             headers.push(("content-type", content_type.as_bytes().to_vec()));
             Raw { verb, path, headers, body }
@@ -237,12 +246,12 @@ fn raw() -> impl Strategy<Value = Raw> {
     )
 }
 
-/// Makes a request, if HTTP can carry it at all.
+/// Builds a request, or returns `None` if it cannot be represented in HTTP.
 fn request(raw: &Raw) -> Option<Request<Body>> {
     let keep = |byte: u8| {
         byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>' | b'"' | b'`' | b'\\')
     };
-    let path: String = WIRE
+    let path: String = ROUTER
         .secrets
         .fill(&raw.path)
         .bytes()
@@ -251,24 +260,24 @@ fn request(raw: &Raw) -> Option<Request<Body>> {
     let mut request = Request::builder().method(raw.verb).uri(path);
     for (name, value) in &raw.headers {
         let value = String::from_utf8(value.clone())
-            .map_or_else(|_| value.clone(), |text| WIRE.secrets.fill(&text).into());
+            .map_or_else(|_| value.clone(), |text| ROUTER.secrets.fill(&text).into());
         request = request.header(*name, value);
     }
     let body = String::from_utf8(raw.body.clone())
-        .map_or_else(|_| raw.body.clone(), |text| WIRE.secrets.fill(&text).into());
+        .map_or_else(|_| raw.body.clone(), |text| ROUTER.secrets.fill(&text).into());
     request.body(Body::from(body)).ok()
 }
 
-fn check(answer: Answer) -> Result<(), TestCaseError> {
-    let Answer { status, body } = &answer;
+fn check(response: ApiResponse) -> Result<(), TestCaseError> {
+    let ApiResponse { status, body } = &response;
     if *status == 200 {
         prop_assert!(body["error"].is_null() && !body["result"].is_null(), "{body}");
         for error in errors(&body["result"]["result_error"]) {
             check_error(error, |code| {
-                OF_COMMANDS.contains(&code) || DOCUMENTED.iter().any(|(_, known)| *known == code)
+                COMMAND_CODES.contains(&code) || DOCUMENTED.iter().any(|(_, known)| *known == code)
             })?;
         }
-        answer.without_time();
+        response.without_time();
         return Ok(());
     }
     if body["error"].is_object() {
@@ -304,10 +313,10 @@ proptest! {
         .ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000)))]
 
     #[test]
-    fn every_request_gets_an_envelope_with_a_documented_code(raw in raw()) {
+    fn every_request_gets_a_well_formed_response_with_a_documented_code(raw in arb_raw()) {
         if let Some(request) = request(&raw) {
-            let answer = RUNTIME.block_on(WIRE.ask(request));
-            check(answer)?;
+            let response = RUNTIME.block_on(ROUTER.send(request));
+            check(response)?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The golden files: each answer, however it is asked for.
+//! Compares responses with golden files, for every encoding and every kind of credentials.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use axum::http::Request;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use crate::support::{DELETE, Wire, memory, narrow, world};
+use crate::support::{DELETE, TestRouter, low_limits, memory, world};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,17 +17,17 @@ struct Removal {
     without_messenger: bool,
     parameters: Map<String, Json>,
     status: u16,
-    answer: Json,
+    response: Json,
 }
 
 type Parameters = [(String, String)];
 
-/// An encoding: its content type, the query and the body.
+/// Encodes parameters. Returns the content type, the query and the body.
 type Encoding = fn(&Map<String, Json>) -> (&'static str, String, String);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Every way in which parameters may come.
+/// All supported encodings of parameters.
 const ENCODINGS: [(&str, Encoding); 7] = [
     ("query", |map| ("", form(&pairs(map)), String::new())),
     ("form", |map| (FORM, String::new(), form(&pairs(map)))),
@@ -49,7 +49,7 @@ const ENCODINGS: [(&str, Encoding); 7] = [
             json!(strings.collect::<Map<_, _>>()).to_string(),
         )
     }),
-    ("half in the query, wrong there what the body says", |map| {
+    ("half in the query, where the other half has wrong values", |map| {
         let pairs = pairs(map);
         let (body, query) = pairs.split_at(pairs.len() / 2);
         let wrong = body.iter().map(|(name, _)| (name.clone(), "wrong".to_owned()));
@@ -58,7 +58,7 @@ const ENCODINGS: [(&str, Encoding); 7] = [
     }),
 ];
 
-/// Flattens as PHP does.
+/// Flattens parameters into pairs, as PHP does.
 fn pairs(map: &Map<String, Json>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (name, value) in map {
@@ -89,38 +89,38 @@ fn multipart(pairs: &Parameters) -> String {
 }
 
 #[tokio::test]
-async fn every_encoding_of_every_removal_gets_the_golden_answer() {
+async fn every_encoding_of_every_removal_gets_the_golden_response() {
     let removals: Vec<Removal> =
         serde_json::from_str(include_str!("golden/removals.json")).expect("golden removals");
     for removal in removals {
         for (encoding, encode) in ENCODINGS {
             for way in ["webhook", "token in the query", "token in the body", "token in the header"]
             {
-                let answer = ask(&removal, encode, way).await;
-                let context = format!("{} as {encoding} by {way}: {:?}", removal.name, answer);
-                assert_eq!(answer.status, removal.status, "{context}");
-                assert_eq!(answer.without_time(), removal.answer, "{context}");
+                let response = send(&removal, encode, way).await;
+                let context = format!("{} as {encoding} by {way}: {:?}", removal.name, response);
+                assert_eq!(response.status, removal.status, "{context}");
+                assert_eq!(response.without_time(), removal.response, "{context}");
             }
         }
     }
 }
 
-async fn ask(removal: &Removal, encode: Encoding, way: &str) -> crate::support::Answer {
+async fn send(removal: &Removal, encode: Encoding, way: &str) -> crate::support::ApiResponse {
     let mut world = world();
     world.messenger_installed = !removal.without_messenger;
-    let wire = Wire::new(&world).await;
+    let router = TestRouter::new(&world).await;
 
     let mut parameters = removal.parameters.clone();
     let mut path = format!("/rest/{DELETE}");
     let mut header = "none".to_owned();
     let mut auth = String::new();
     match way {
-        "webhook" => path = wire.secrets.fill(&format!("/rest/1/{{secret}}/{DELETE}")),
-        "token in the query" => auth = wire.secrets.fill("auth={token}&"),
+        "webhook" => path = router.secrets.fill(&format!("/rest/1/{{secret}}/{DELETE}")),
+        "token in the query" => auth = router.secrets.fill("auth={token}&"),
         "token in the body" => {
-            parameters.insert("auth".to_owned(), json!(wire.secrets.fill("{token}")));
+            parameters.insert("auth".to_owned(), json!(router.secrets.fill("{token}")));
         }
-        _ => header = wire.secrets.fill("Bearer {token}"),
+        _ => header = router.secrets.fill("Bearer {token}"),
     }
     let (content_type, query, body) = encode(&parameters);
     let request = if content_type.is_empty() {
@@ -129,7 +129,7 @@ async fn ask(removal: &Removal, encode: Encoding, way: &str) -> crate::support::
         Request::post(format!("{path}?{auth}{query}")).header("Content-Type", content_type)
     };
     let request = request.header("Authorization", header).body(Body::from(body));
-    wire.ask(request.expect("a request")).await
+    router.send(request.expect("a request")).await
 }
 
 #[derive(Deserialize)]
@@ -142,23 +142,23 @@ struct Call {
     #[serde(default)]
     body: String,
     status: u16,
-    answer: Json,
+    response: Json,
 }
 
 #[tokio::test]
-async fn every_other_call_gets_the_golden_answer() {
+async fn every_other_call_gets_the_golden_response() {
     let calls: Vec<Call> =
         serde_json::from_str(include_str!("golden/errors.json")).expect("golden errors");
-    let wire = Wire::over(memory(&world()).await, narrow()).await;
+    let router = TestRouter::over(memory(&world()).await, low_limits()).await;
     for call in calls {
-        let (verb, path) = call.request.split_once(' ').expect("a verb and a path");
-        let mut request = Request::builder().method(verb).uri(wire.secrets.fill(path));
+        let (verb, path) = call.request.split_once(' ').expect("a method and a path");
+        let mut request = Request::builder().method(verb).uri(router.secrets.fill(path));
         for (name, value) in &call.headers {
-            request = request.header(name, wire.secrets.fill(value.as_str().expect("a string")));
+            request = request.header(name, router.secrets.fill(value.as_str().expect("a string")));
         }
-        let body = Body::from(wire.secrets.fill(&call.body));
-        let answer = wire.ask(request.body(body).expect("a request")).await;
-        assert_eq!(answer.status, call.status, "{}: {answer:?}", call.name);
-        assert_eq!(answer.without_time(), call.answer, "{}", call.name);
+        let body = Body::from(router.secrets.fill(&call.body));
+        let response = router.send(request.body(body).expect("a request")).await;
+        assert_eq!(response.status, call.status, "{}: {response:?}", call.name);
+        assert_eq!(response.without_time(), call.response, "{}", call.name);
     }
 }

@@ -1,4 +1,4 @@
-//! The log of a test, caught.
+//! Captures the log of a test.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What is logged by the thread that caught it, at every level.
+/// The captured log of one thread, at every level.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Catches until the guard is dropped.
-    pub(crate) fn catch() -> (Self, DefaultGuard) {
+    /// Captures the log of this thread until the guard is dropped.
+    pub(crate) fn capture() -> (Self, DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
@@ -23,14 +23,14 @@ impl Log {
     }
 
     pub(crate) fn text(&self) -> String {
-        let bytes = self.0.lock().expect("nobody panicked").clone();
-        String::from_utf8(bytes).expect("a log of text")
+        let bytes = self.0.lock().expect("the lock is not poisoned").clone();
+        String::from_utf8(bytes).expect("a log in UTF-8")
     }
 }
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("nobody panicked").extend_from_slice(bytes);
+        self.0.lock().expect("the lock is not poisoned").extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

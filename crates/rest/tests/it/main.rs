@@ -1,7 +1,8 @@
-//! What the server must do.
+//! Integration tests of the router and the server.
 
 mod activity;
 mod batches;
+mod bodies;
 mod connections;
 mod failing;
 mod fuzz;
@@ -10,10 +11,9 @@ mod headers;
 mod log;
 mod openapi;
 mod readiness;
-mod reading;
 mod secrecy;
 mod server;
+mod shutdown;
 mod sockets;
-mod stopping;
 mod support;
 mod telemetry;

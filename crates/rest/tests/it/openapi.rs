@@ -1,4 +1,4 @@
-//! `/openapi.json` against real answers.
+//! Compares `/openapi.json` with actual responses.
 
 use std::collections::BTreeSet;
 
@@ -6,32 +6,32 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Answer, DELETE, Wire, world};
+use crate::support::{ApiResponse, DELETE, TestRouter, world};
 
-/// Returns the schema that the description has for an answer.
+/// Returns the schema of a response.
 #[track_caller]
 fn schema(description: &Json, path: &str, verb: &str, status: u16) -> Json {
     let responses = &description["paths"][path][verb]["responses"];
     let mut schema = responses[status.to_string()]["content"]["application/json"]["schema"].clone();
     assert!(schema.is_object(), "{status} of {verb} {path} is not described");
-    // References lead to the components from the root.
+    // References are relative to the root of the document.
     schema["components"] = description["components"].clone();
     schema
 }
 
 #[track_caller]
-fn check(description: &Json, path: &str, verb: &str, answer: &Answer) {
-    let schema = schema(description, path, verb, answer.status);
+fn check(description: &Json, path: &str, verb: &str, response: &ApiResponse) {
+    let schema = schema(description, path, verb, response.status);
     let validator = jsonschema::draft202012::new(&schema).expect("a schema");
     let errors: Vec<_> =
-        validator.iter_errors(&answer.body).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{path}: {answer:?}");
+        validator.iter_errors(&response.body).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{path}: {response:?}");
 }
 
 #[tokio::test]
-async fn real_answers_are_as_described() {
-    let wire = Wire::new(&world()).await;
-    let description = wire.get("/openapi.json").await.body;
+async fn responses_match_their_schemas() {
+    let router = TestRouter::new(&world()).await;
+    let description = router.get("/openapi.json").await.body;
     let removal = "CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID";
     let batch = "cmd[a]=scope&cmd[b]=nope&cmd[c]=imopenlines.crm.chat.user.delete&cmd[d]=batch";
     for (method, query) in [
@@ -53,25 +53,25 @@ async fn real_answers_are_as_described() {
         ("app.info", ""),
     ] {
         let webhook = "/rest/{user}/{secret}/";
-        let answer = wire.get(&format!("/rest/1/{{secret}}/{method}?{query}")).await;
-        check(&description, &format!("{webhook}{method}"), "get", &answer);
-        let wrong = wire.get(&format!("/rest/1/wrong/{method}?{query}")).await;
+        let response = router.get(&format!("/rest/1/{{secret}}/{method}?{query}")).await;
+        check(&description, &format!("{webhook}{method}"), "get", &response);
+        let wrong = router.get(&format!("/rest/1/wrong/{method}?{query}")).await;
         check(&description, &format!("{webhook}{method}"), "get", &wrong);
-        let answer = wire.get(&format!("/rest/{method}?auth={{token}}&{query}")).await;
-        check(&description, &format!("/rest/{method}"), "get", &answer);
+        let response = router.get(&format!("/rest/{method}?auth={{token}}&{query}")).await;
+        check(&description, &format!("/rest/{method}"), "get", &response);
 
         let request = Request::post(format!("/rest/{method}")).body(Body::from(query.to_owned()));
-        let untyped = wire.ask(request.expect("a request")).await;
+        let untyped = router.send(request.expect("a request")).await;
         check(&description, &format!("/rest/{method}"), "post", &untyped);
     }
 }
 
 #[tokio::test]
-async fn every_method_served_is_described_and_no_other() {
-    let wire = Wire::new(&world()).await;
-    let description = wire.get("/openapi.json").await.body;
+async fn exactly_the_served_methods_are_described() {
+    let router = TestRouter::new(&world()).await;
+    let description = router.get("/openapi.json").await.body;
     assert_eq!(description["openapi"], "3.1.0");
-    let served = wire.get("/rest/1/{secret}/methods").await.body["result"].take();
+    let served = router.get("/rest/1/{secret}/methods").await.body["result"].take();
     let served = served.as_array().expect("a list").iter().filter_map(Json::as_str);
     let expected: BTreeSet<_> = served
         .flat_map(|method| {
@@ -87,11 +87,11 @@ async fn every_method_served_is_described_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_description_is_strict() {
-    let wire = Wire::new(&world()).await;
-    let description = wire.get("/openapi.json").await.body;
+async fn schemas_reject_invalid_responses() {
+    let router = TestRouter::new(&world()).await;
+    let description = router.get("/openapi.json").await.body;
     let path = format!("/rest/{DELETE}");
-    let time = wire.get("/rest/1/{secret}/scope").await.body["time"].take();
+    let time = router.get("/rest/1/{secret}/scope").await.body["time"].take();
     for (status, body) in [
         (200, json!({"result": -1, "time": time})),
         (200, json!({"result": "8773", "time": time})),

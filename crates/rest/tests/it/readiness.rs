@@ -1,4 +1,4 @@
-//! `/readyz`.
+//! The readiness probe.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use crm_chat_rest::Options;
 use tokio::time::{Instant, advance};
 
 use crate::log::Log;
-use crate::support::{Wire, memory, world};
+use crate::support::{TestRouter, memory, world};
 
-async fn faulty() -> (Faulty<Memory>, Wire) {
+async fn faulty() -> (Faulty<Memory>, TestRouter) {
     let store = Faulty::new(memory(&world()).await);
-    let wire = Wire::over(store.clone(), Options::default()).await;
-    (store, wire)
+    let router = TestRouter::over(store.clone(), Options::default()).await;
+    (store, router)
 }
 
-fn begun(store: &Faulty<Memory>) -> usize {
+fn transactions(store: &Faulty<Memory>) -> usize {
     let calls = store.calls();
     calls.iter().filter(|call| **call == PortCall::Begin).count()
 }
 
-/// A store that can only be read, as a database is while another process holds its write lock.
+/// A store that can only be read, like a database whose write lock another process holds.
 struct Locked(Memory);
 
 impl Store for Locked {
@@ -40,79 +40,79 @@ impl Store for Locked {
 
 #[tokio::test]
 async fn store_that_is_locked_for_writing_is_ready() {
-    let wire = Wire::over(Locked(memory(&world()).await), Options::default()).await;
-    assert_eq!(wire.probe("/readyz").await, (200, "ready\n".to_owned()));
-    // Nor do methods that do not touch the store need the lock.
-    let answer = wire.get("/rest/1/{secret}/server.time").await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let router = TestRouter::over(Locked(memory(&world()).await), Options::default()).await;
+    assert_eq!(router.probe("/readyz").await, (200, "ready\n".to_owned()));
+    // Methods that do not write do not need the lock either.
+    let response = router.get("/rest/1/{secret}/server.time").await;
+    assert_eq!(response.status, 200, "{response:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_of_the_store_counts_for_a_second() {
-    let (store, wire) = faulty().await;
+async fn readiness_check_is_reused_for_a_second() {
+    let (store, router) = faulty().await;
     for _ in 0..10 {
-        assert_eq!(wire.probe("/readyz").await.0, 200);
+        assert_eq!(router.probe("/readyz").await.0, 200);
         advance(Duration::from_millis(99)).await;
     }
-    assert_eq!(begun(&store), 1);
+    assert_eq!(transactions(&store), 1);
     advance(Duration::from_millis(10)).await;
     store.inject(1, Fault::Before(StoreErrorKind::Unavailable));
     for _ in 0..10 {
-        assert_eq!(wire.probe("/readyz").await.0, 503);
+        assert_eq!(router.probe("/readyz").await.0, 503);
         advance(Duration::from_millis(99)).await;
     }
-    assert_eq!(begun(&store), 2);
+    assert_eq!(transactions(&store), 2);
     advance(Duration::from_millis(10)).await;
-    assert_eq!(wire.probe("/readyz").await.0, 200);
-    assert_eq!(wire.probe("/healthz").await.0, 200);
-    assert_eq!(begun(&store), 3, "liveness does not ask the store");
+    assert_eq!(router.probe("/readyz").await.0, 200);
+    assert_eq!(router.probe("/healthz").await.0, 200);
+    assert_eq!(transactions(&store), 3, "liveness does not depend on the store");
 }
 
 #[tokio::test(start_paused = true)]
-async fn pollers_share_one_question_and_are_answered_within_2_seconds() {
-    let (store, wire) = faulty().await;
+async fn concurrent_pollers_share_one_check_of_at_most_2_seconds() {
+    let (store, router) = faulty().await;
     store.inject(1, Fault::StallBefore(Gate::default()));
-    let wire = Arc::new(wire);
+    let router = Arc::new(router);
     let began = Instant::now();
     let pollers: Vec<_> = (0..20)
         .map(|_| {
-            let wire = Arc::clone(&wire);
-            tokio::spawn(async move { wire.probe("/readyz").await.0 })
+            let router = Arc::clone(&router);
+            tokio::spawn(async move { router.probe("/readyz").await.0 })
         })
         .collect();
     for poller in pollers {
-        assert_eq!(poller.await.expect("an answer"), 503);
+        assert_eq!(poller.await.expect("a response"), 503);
     }
     assert!(began.elapsed() < Duration::from_millis(2100));
-    assert_eq!(begun(&store), 1);
+    assert_eq!(transactions(&store), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn store_that_answered_a_call_of_late_is_ready_without_being_asked() {
-    let (store, wire) = faulty().await;
-    assert_eq!(wire.get("/rest/1/{secret}/scope").await.status, 200);
-    let asked = begun(&store);
+async fn store_that_served_a_recent_call_is_ready_without_a_check() {
+    let (store, router) = faulty().await;
+    assert_eq!(router.get("/rest/1/{secret}/scope").await.status, 200);
+    let asked = transactions(&store);
     store.inject(1, Fault::Before(StoreErrorKind::Unavailable));
-    assert_eq!(wire.probe("/readyz").await.0, 200);
+    assert_eq!(router.probe("/readyz").await.0, 200);
     advance(Duration::from_millis(2900)).await;
-    assert_eq!(wire.probe("/readyz").await.0, 200);
-    assert_eq!(begun(&store), asked);
+    assert_eq!(router.probe("/readyz").await.0, 200);
+    assert_eq!(transactions(&store), asked);
     advance(Duration::from_millis(200)).await;
-    assert_eq!(wire.probe("/readyz").await.0, 503);
+    assert_eq!(router.probe("/readyz").await.0, 503);
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_check_is_logged_and_counted_by_reason() {
-    let (log, _caught) = Log::catch();
-    let (store, wire) = faulty().await;
+async fn failed_readiness_check_is_logged_and_counted_by_reason() {
+    let (log, _guard) = Log::capture();
+    let (store, router) = faulty().await;
     store.inject(1, Fault::Before(StoreErrorKind::Corrupt));
-    assert_eq!(wire.probe("/readyz").await.0, 503);
+    assert_eq!(router.probe("/readyz").await.0, 503);
     advance(Duration::from_secs(2)).await;
     store.inject(1, Fault::StallBefore(Gate::default()));
-    assert_eq!(wire.probe("/readyz").await.0, 503);
+    assert_eq!(router.probe("/readyz").await.0, 503);
     for reason in ["store_failed", "store_timeout"] {
-        let figure = format!("crm_chat_readiness_failures_total{{reason=\"{reason}\"}}");
-        assert_eq!(wire.figure(&figure).await, 1, "{reason}");
+        let name = format!("crm_chat_readiness_failures_total{{reason=\"{reason}\"}}");
+        assert_eq!(router.metric(&name).await, 1, "{reason}");
         assert!(log.text().contains(&format!("reason=\"{reason}\"")));
     }
     assert!(log.text().contains("injected fault"), "{}", log.text());

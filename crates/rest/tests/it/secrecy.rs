@@ -1,4 +1,4 @@
-//! Nothing that is secret is told: not in logs, answers or figures.
+//! Secrets must not appear in logs, responses or metrics.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -7,13 +7,13 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use crate::log::Log;
-use crate::support::{DELETE, Wire, memory, world};
+use crate::support::{DELETE, TestRouter, memory, world};
 
 #[tokio::test]
-async fn no_secret_or_token_is_told_wherever_it_was_put() {
-    let (log, _caught) = Log::catch();
-    let wire = Wire::over(memory(&world()).await, Options::default()).await;
-    let mut told = String::new();
+async fn secrets_and_tokens_appear_in_no_response_log_or_metric() {
+    let (log, _guard) = Log::capture();
+    let router = TestRouter::over(memory(&world()).await, Options::default()).await;
+    let mut output = String::new();
     for secret in
         ["{secret}", "{scopeless}", "{inactive}", "{token}", "{expired}", "guess-of-a-secret"]
     {
@@ -28,36 +28,45 @@ async fn no_secret_or_token_is_told_wherever_it_was_put() {
             format!("/rest/scope?a[{secret}=1"),
             format!("/rest/scope?bx24_request_id=%0A{secret}&auth={secret}"),
             format!(
-                "/rest/{DELETE}?auth={secret}&USER_ID={secret}&CRM_ENTITY={secret}&CRM_ENTITY_TYPE={secret}"
+                "/rest/{DELETE}?auth={secret}&USER_ID={secret}&CRM_ENTITY={secret}\
+                 &CRM_ENTITY_TYPE={secret}"
             ),
             format!("/rest/batch?auth={secret}&cmd[{secret}]={secret}&cmd[a]=scope?auth={secret}"),
         ] {
-            let request = Request::post(wire.secrets.fill(&path).replace('[', "%5B"))
-                .header("Authorization", wire.secrets.fill(&format!("Bearer {secret}")))
+            let request = Request::post(router.secrets.fill(&path).replace('[', "%5B"))
+                .header("Authorization", router.secrets.fill(&format!("Bearer {secret}")))
                 .header("Content-Type", "application/json")
-                .body(Body::from(wire.secrets.fill(&format!("{{\"{secret}\": \"{secret}\", }}"))));
-            told += &ask(&wire, request.expect("a request"), &path).await;
-            let request = Request::get(wire.secrets.fill(&path)).body(Body::empty());
-            told += &ask(&wire, request.expect("a request"), &path).await;
+                .body(Body::from(
+                    router.secrets.fill(&format!("{{\"{secret}\": \"{secret}\", }}")),
+                ));
+            output += &response_text(&router, request.expect("a request"), &path).await;
+            let request = Request::get(router.secrets.fill(&path)).body(Body::empty());
+            output += &response_text(&router, request.expect("a request"), &path).await;
         }
     }
-    told += &ask(&wire, Request::get("/metrics").body(Body::empty()).expect("a request"), "").await;
-    told += &log.text();
+    output += &response_text(
+        &router,
+        Request::get("/metrics").body(Body::empty()).expect("a request"),
+        "",
+    )
+    .await;
+    output += &log.text();
 
-    assert!(log.text().matches("called").count() > 100, "each call has its line");
+    assert!(log.text().matches("request completed").count() > 100, "each call is logged");
     for secret in
         ["{secret}", "{scopeless}", "{inactive}", "{token}", "{expired}", "guess-of-a-secret"]
     {
-        let secret = wire.secrets.fill(secret);
-        let line = told.lines().find(|line| line.contains(&secret));
-        assert_eq!(line, None, "a secret was told");
+        let secret = router.secrets.fill(secret);
+        let line = output.lines().find(|line| line.contains(&secret));
+        assert_eq!(line, None, "a secret appears in the output");
     }
 }
 
-/// Returns all of an answer, but for the ids of a batch's commands, which are the caller's own words.
-async fn ask(wire: &Wire, request: Request<Body>, path: &str) -> String {
+/// Returns the headers and the body of a response. The body of a batch is left out, because it
+/// repeats the ids of the commands, which the caller chose.
+async fn response_text(router: &TestRouter, request: Request<Body>, path: &str) -> String {
     let response =
-        wire.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        router.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
     let head = format!("{:?}\n", response.headers());
     let body = response.into_body().collect().await.expect("a body").to_bytes();
     if path.contains("/batch") {
@@ -67,13 +76,13 @@ async fn ask(wire: &Wire, request: Request<Body>, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_call_has_one_line_with_what_an_operator_asks_for() {
-    let (log, _caught) = Log::catch();
-    let wire = Wire::over(memory(&world()).await, Options::default()).await;
-    wire.get(&format!("/rest/1/{{secret}}/{DELETE}?bx24_request_id=abc-1&USER_ID=0")).await;
-    wire.get("/rest/1/{secret}/nope?bx24_request_id=abc-2").await;
+async fn each_call_is_logged_on_one_line() {
+    let (log, _guard) = Log::capture();
+    let router = TestRouter::over(memory(&world()).await, Options::default()).await;
+    router.get(&format!("/rest/1/{{secret}}/{DELETE}?bx24_request_id=abc-1&USER_ID=0")).await;
+    router.get("/rest/1/{secret}/nope?bx24_request_id=abc-2").await;
     let text = log.text();
-    let lines: Vec<_> = text.lines().filter(|line| line.contains("called")).collect();
+    let lines: Vec<_> = text.lines().filter(|line| line.contains("request completed")).collect();
     let [line, unknown] = *lines.as_slice() else {
         panic!("{text}");
     };
@@ -91,15 +100,19 @@ async fn a_call_has_one_line_with_what_an_operator_asks_for() {
 }
 
 #[tokio::test]
-async fn figures_count_calls_by_method_and_code() {
-    let wire = Wire::over(memory(&world()).await, Options::default()).await;
-    wire.get("/rest/1/{secret}/scope").await;
-    wire.get("/rest/1/{secret}/scope").await;
-    wire.get("/rest/1/wrong/scope").await;
-    wire.get("/rest/1/{secret}/batch?cmd[]=profile&cmd[]=nope").await;
-    wire.get("/no/such/path").await;
-    let figures =
-        ask(&wire, Request::get("/metrics").body(Body::empty()).expect("a request"), "").await;
+async fn calls_are_counted_by_method_and_code() {
+    let router = TestRouter::over(memory(&world()).await, Options::default()).await;
+    router.get("/rest/1/{secret}/scope").await;
+    router.get("/rest/1/{secret}/scope").await;
+    router.get("/rest/1/wrong/scope").await;
+    router.get("/rest/1/{secret}/batch?cmd[]=profile&cmd[]=nope").await;
+    router.get("/no/such/path").await;
+    let metrics = response_text(
+        &router,
+        Request::get("/metrics").body(Body::empty()).expect("a request"),
+        "",
+    )
+    .await;
     for line in [
         r#"crm_chat_calls_total{method="scope",code="OK"} 2"#,
         r#"crm_chat_calls_total{method="scope",code="INVALID_CREDENTIALS"} 1"#,
@@ -109,6 +122,6 @@ async fn figures_count_calls_by_method_and_code() {
         r#"crm_chat_call_duration_seconds_count{method="scope"} 3"#,
         "crm_chat_calls_in_flight 0",
     ] {
-        assert!(figures.lines().any(|found| found == line), "{line} in {figures}");
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
     }
 }

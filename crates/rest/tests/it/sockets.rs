@@ -1,4 +1,4 @@
-//! A server on a real socket, and its clients.
+//! A server on a real socket, and clients for it.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -27,20 +27,20 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::support::Secrets;
 
 /// A server that runs until it is stopped.
-pub(crate) struct Running {
+pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) secrets: Secrets,
     pub(crate) stop: oneshot::Sender<()>,
     pub(crate) ended: JoinHandle<()>,
 }
 
-impl Running {
+impl TestServer {
     pub(crate) async fn over(
         store: impl Store + 'static,
         options: Options,
         tls: Option<Tls>,
     ) -> Self {
-        let credentials = MemoryCredentials::new().expect("there is randomness");
+        let credentials = MemoryCredentials::new().expect("randomness is available");
         let secrets = Secrets::issue(&credentials).await;
         let server = Server::bind("127.0.0.1:0", store, credentials, options).await;
         let mut server = server.expect("a free port");
@@ -57,51 +57,60 @@ impl Running {
 
     pub(crate) async fn connect(&self) -> Client<TcpStream> {
         let client = Client::connect(self.address).await;
-        client.expect("the server accepts")
+        client.expect("the server accepts connections")
     }
 
-    /// Waits until a figure of `/metrics` has a value.
-    pub(crate) async fn wait_for_figure(&self, name: &str, expected: u64) {
+    /// Returns the value of a metric, or 0 if it is missing.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = self.connect().await.metrics().await.expect("the metrics");
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
+    /// Waits until a metric has a value.
+    pub(crate) async fn wait_for_metric(&self, name: &str, expected: u64) {
         let line = format!("\n{name} {expected}\n");
         let mut text = String::new();
         let seen = async {
             let mut client = self.connect().await;
             while !text.contains(&line) {
-                text = client.metrics().await.expect("the figures");
+                text = client.metrics().await.expect("the metrics");
                 tokio::task::yield_now().await;
             }
         };
         let seen = tokio::time::timeout(Duration::from_mins(1), seen).await;
-        assert!(seen.is_ok(), "`{name}` becomes {expected}: {text}");
+        assert!(seen.is_ok(), "`{name}` does not become {expected}: {text}");
     }
 
-    /// Waits until a number of connections was refused or cut for a reason.
+    /// Waits until a number of connections have been refused or aborted for a reason.
     pub(crate) async fn wait_for_refusals(&self, reason: &str, expected: u64) {
         let name = format!("crm_chat_connections_refused_total{{reason=\"{reason}\"}}");
-        self.wait_for_figure(&name, expected).await;
+        self.wait_for_metric(&name, expected).await;
     }
 }
 
-/// Fails a test that would hang.
+/// Awaits a future, and fails the test instead of letting it hang.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(Duration::from_mins(1), future).await;
-    ended.expect("it ends in bounded time")
+    ended.expect("the test does not hang")
 }
 
-/// An answer with its headers, whose names are in lower case.
+/// A response with its headers. Their names are in lower case.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct RawResponse {
     pub(crate) status: u16,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Reply {
+impl RawResponse {
     pub(crate) fn json(&self) -> Json {
         serde_json::from_slice(&self.body).unwrap_or(Json::Null)
     }
 
-    /// Asserts that this is an error in the form of all others, after which the server closes.
+    /// Asserts that this is an error in the format of the API, after which the server closes the
+    /// connection.
     #[track_caller]
     pub(crate) fn assert_refusal(&self, status: u16, code: &str, description: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -114,7 +123,7 @@ impl Reply {
     }
 }
 
-/// One connection.
+/// A client connection.
 pub(crate) struct Client<S>(pub(crate) BufStream<S>);
 
 impl Client<TcpStream> {
@@ -122,7 +131,7 @@ impl Client<TcpStream> {
         Ok(Self(BufStream::new(TcpStream::connect(address).await?)))
     }
 
-    /// Connects from an address of the loopback network.
+    /// Connects from a given address of the loopback network.
     pub(crate) async fn connect_from(source: &str, address: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(format!("{source}:0").parse().expect("an address"))?;
@@ -167,8 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.0.flush().await
     }
 
-    /// Reads an answer; an error if the connection ends before it.
-    pub(crate) async fn receive_reply(&mut self) -> io::Result<Reply> {
+    /// Reads a response. Fails if the connection ends early.
+    pub(crate) async fn receive_raw(&mut self) -> io::Result<RawResponse> {
         let mut line = String::new();
         self.0.read_line(&mut line).await?;
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -186,30 +195,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let length = length.map_or(0, |length| length.parse().expect("a length"));
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await?;
-        Ok(Reply { status, headers, body })
+        Ok(RawResponse { status, headers, body })
     }
 
     pub(crate) async fn receive(&mut self) -> io::Result<(u16, Json)> {
-        let reply = self.receive_reply().await?;
-        Ok((reply.status, reply.json()))
+        let response = self.receive_raw().await?;
+        Ok((response.status, response.json()))
     }
 
-    pub(crate) async fn ask(&mut self, path: &str) -> io::Result<(u16, Json)> {
+    pub(crate) async fn request(&mut self, path: &str) -> io::Result<(u16, Json)> {
         self.send(path, "", b"").await?;
         self.receive().await
     }
 
     pub(crate) async fn metrics(&mut self) -> io::Result<String> {
         self.send_bytes(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await?;
-        let reply = self.receive_reply().await?;
-        Ok(String::from_utf8(reply.body).expect("text"))
+        let response = self.receive_raw().await?;
+        Ok(String::from_utf8(response.body).expect("text"))
     }
 
-    /// Reads to the end of the connection, which must come without an error.
+    /// Asserts that the server closes the connection without a reset and without further data.
     pub(crate) async fn assert_closed_cleanly(&mut self) {
         let mut rest = Vec::new();
         let read = soon(self.0.read_to_end(&mut rest)).await;
-        assert_eq!(read.expect("no reset"), 0, "{rest:?}");
+        assert_eq!(read.expect("a clean close"), 0, "{rest:?}");
     }
 }
 
@@ -218,10 +227,10 @@ pub(crate) fn write_pair(directory: &Path, name: &str) -> Vec<CertificateDer<'st
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let path = |end: &str| directory.join(format!("{name}.{end}"));
-    std::fs::write(path("crt"), cert.pem()).expect("it is written");
-    std::fs::write(path("key"), signing_key.serialize_pem()).expect("it is written");
+    std::fs::write(path("crt"), cert.pem()).expect("writing succeeds");
+    std::fs::write(path("key"), signing_key.serialize_pem()).expect("writing succeeds");
     CertificateDer::pem_file_iter(path("crt"))
-        .expect("it is read")
-        .map(|cert| cert.expect("it is PEM"))
+        .expect("the server reads it")
+        .map(|cert| cert.expect("a PEM certificate"))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! A small world behind a router, and how to ask it.
+//! A router over a small world, and helpers to send requests to it.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use tower::ServiceExt;
 
 pub(crate) const DELETE: &str = "imopenlines.crm.chat.user.delete";
 
-/// User 1 calls. Chat 8773 of deal 288 is theirs to remove from; chat 9 of deal 289 is not; lead 5 has none.
+/// Returns the world of these tests. User 1 is the caller, who may remove users from chat 8773 of
+/// deal 288, but not from chat 9 of deal 289. Lead 5 has no chat.
 pub(crate) fn world() -> Snapshot {
     let world = json!({
         "users": [{"id": 1, "active": true}, {"id": 7, "active": true}, {"id": 12, "active": true},
@@ -32,7 +33,7 @@ pub(crate) fn world() -> Snapshot {
     serde_json::from_value(world).expect("the world is a snapshot")
 }
 
-/// Whose secret or token each placeholder stands for.
+/// Secrets and tokens by the placeholders that represent them in requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Secrets(Vec<(&'static str, String)>);
 
@@ -66,8 +67,8 @@ impl Secrets {
     }
 }
 
-/// The limits that the golden files name.
-pub(crate) fn narrow() -> Options {
+/// Returns options with the low limits that the golden files expect.
+pub(crate) fn low_limits() -> Options {
     let mut options = Options::default();
     options.max_body = 1000;
     options.max_head = 1024;
@@ -76,21 +77,21 @@ pub(crate) fn narrow() -> Options {
     options
 }
 
-/// A router over a store, and the secrets it knows.
-pub(crate) struct Wire {
+/// A router over a store, and the secrets of its webhooks and tokens.
+pub(crate) struct TestRouter {
     pub(crate) router: Router,
     pub(crate) secrets: Secrets,
 }
 
-impl Wire {
+impl TestRouter {
     pub(crate) async fn over(store: impl Store + 'static, options: Options) -> Self {
-        let credentials = MemoryCredentials::new().expect("there is randomness");
+        let credentials = MemoryCredentials::new().expect("randomness is available");
         let secrets = Secrets::issue(&credentials).await;
         let router = router(store, credentials, options);
         Self { router, secrets }
     }
 
-    /// Over a world in memory, with the limits at their defaults.
+    /// Creates a router over a world in memory, with the default options.
     pub(crate) async fn new(world: &Snapshot) -> Self {
         Self::over(memory(world).await, Options::default()).await
     }
@@ -100,11 +101,11 @@ impl Wire {
         response.unwrap_or_else(|never| match never {})
     }
 
-    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
-        Answer::read(self.respond(request).await).await
+    pub(crate) async fn send(&self, request: Request<Body>) -> ApiResponse {
+        ApiResponse::read(self.respond(request).await).await
     }
 
-    /// Returns the status and the text of a probe, or of figures.
+    /// Returns the status and the body of a probe.
     pub(crate) async fn probe(&self, path: &str) -> (u16, String) {
         let request = Request::get(path).body(Body::empty());
         let response = self.respond(request.expect("a request")).await;
@@ -114,18 +115,18 @@ impl Wire {
         (status, text)
     }
 
-    /// Returns the value of a figure of `/metrics`, its labels among its name; 0 if it is not shown.
-    pub(crate) async fn figure(&self, name: &str) -> u64 {
-        let (_, figures) = self.probe("/metrics").await;
-        let mut lines = figures.lines();
+    /// Returns the value of a metric, given its name and labels, or 0 if it is missing.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let (_, metrics) = self.probe("/metrics").await;
+        let mut lines = metrics.lines();
         let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.map_or(0, |value| value.parse().expect("a whole number"))
     }
 
-    /// Asks by `VERB PATH`, whose placeholders are filled.
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    /// Sends a GET request for a path with placeholders.
+    pub(crate) async fn get(&self, path: &str) -> ApiResponse {
         let request = Request::get(self.secrets.fill(path)).body(Body::empty());
-        self.ask(request.expect("a request")).await
+        self.send(request.expect("a request")).await
     }
 }
 
@@ -135,38 +136,38 @@ pub(crate) async fn memory(world: &Snapshot) -> Memory {
     store
 }
 
-/// An answer whose body is JSON.
+/// A response with a JSON body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: u16,
     pub(crate) body: Json,
 }
 
-impl Answer {
+impl ApiResponse {
     pub(crate) async fn read(response: Response) -> Self {
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let json = "application/json; charset=utf-8";
         assert_eq!(content_type.and_then(|value| value.to_str().ok()), Some(json));
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.expect("a body").to_bytes();
-        let body = serde_json::from_slice(&body).expect("a body of JSON");
+        let body = serde_json::from_slice(&body).expect("a JSON body");
         Self { status, body }
     }
 
-    /// Takes out the object `time`, which is never the same.
+    /// Checks the object `time`, which is different each time, and returns the body without it.
     #[track_caller]
     pub(crate) fn without_time(mut self) -> Json {
         if self.status == 200 {
-            check_time(&self.body["time"]);
+            assert_time(&self.body["time"]);
             self.body.as_object_mut().expect("an object").remove("time");
         }
         self.body
     }
 }
 
-/// Checks an object `time`.
+/// Asserts that an object `time` is plausible.
 #[track_caller]
-pub(crate) fn check_time(time: &Json) {
+pub(crate) fn assert_time(time: &Json) {
     let number = |name: &str| time[name].as_f64().unwrap_or_else(|| panic!("{name} in {time}"));
     let [start, finish] = ["start", "finish"].map(number);
     assert!(start > 1.7e9 && finish >= start, "{time}");

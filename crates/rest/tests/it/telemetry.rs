@@ -1,4 +1,4 @@
-//! The line of a call, the figures, and what a log that fails does to calls.
+//! Log lines, metrics, and the effect of a failing log on calls.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -14,20 +14,20 @@ use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::log::Log;
-use crate::support::{DELETE, Wire, memory, world};
+use crate::support::{DELETE, TestRouter, memory, world};
 
-async fn wire(options: Options) -> Wire {
-    Wire::over(memory(&world()).await, options).await
+async fn router(options: Options) -> TestRouter {
+    TestRouter::over(memory(&world()).await, options).await
 }
 
 fn removal(user: u8) -> String {
     format!("/rest/1/{{secret}}/{DELETE}?CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID={user}")
 }
 
-/// Returns the lines about calls.
+/// Returns the log lines of calls.
 fn lines(log: &Log) -> Vec<String> {
     let text = log.text();
-    let lines = text.lines().filter(|line| line.contains("called"));
+    let lines = text.lines().filter(|line| line.contains("request completed"));
     lines.map(str::to_owned).collect()
 }
 
@@ -39,9 +39,9 @@ fn assert_parts(line: &str, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn line_of_a_removal_names_credential_entity_chat_and_user() {
-    let (log, _caught) = Log::catch();
-    let wire = wire(Options::default()).await;
+async fn log_line_of_a_removal_names_credential_entity_chat_and_user() {
+    let (log, _guard) = Log::capture();
+    let router = router(Options::default()).await;
     for path in [
         removal(12),
         removal(12),
@@ -49,7 +49,7 @@ async fn line_of_a_removal_names_credential_entity_chat_and_user() {
         "/rest/scope?auth={token}".to_owned(),
         "/rest/1/wrong/scope".to_owned(),
     ] {
-        wire.get(&path).await;
+        router.get(&path).await;
     }
     let lines = lines(&log);
     let about = ["credential=webhook:1", "actor=1", "entity=deal:288", "user=12"];
@@ -67,17 +67,17 @@ async fn line_of_a_removal_names_credential_entity_chat_and_user() {
 }
 
 #[tokio::test]
-async fn line_of_a_command_has_what_the_line_of_a_call_has() {
-    let (log, _caught) = Log::catch();
-    let wire = wire(Options::default()).await;
+async fn log_line_of_a_batch_command_has_the_fields_of_its_request() {
+    let (log, _guard) = Log::capture();
+    let router = router(Options::default()).await;
     let commands = json!([format!("{DELETE}?CRM_ENTITY_TYPE=deal&CRM_ENTITY=288&USER_ID=12")]);
-    let mut request = Request::post(wire.secrets.fill("/rest/1/{secret}/batch"))
+    let mut request = Request::post(router.secrets.fill("/rest/1/{secret}/batch"))
         .header("content-type", "application/json")
         .body(Body::from(json!({"cmd": commands, "bx24_request_id": "abc"}).to_string()))
         .expect("a request");
     let peer: SocketAddr = "203.0.113.7:1234".parse().expect("an address");
     request.extensions_mut().insert(ConnectInfo(peer));
-    wire.ask(request).await;
+    router.send(request).await;
     let lines = lines(&log);
     assert_eq!(lines.len(), 2, "{lines:?}");
     let common = ["request_id=\"abc\"", "peer=203.0.113.7 ", "credential=webhook:1", "actor=1"];
@@ -89,7 +89,7 @@ async fn line_of_a_command_has_what_the_line_of_a_call_has() {
 }
 
 #[tokio::test]
-async fn peer_is_the_last_hop_only_if_the_proxy_is_trusted() {
+async fn forwarded_peer_is_logged_only_if_the_proxy_is_trusted() {
     let mut trusting = Options::default();
     trusting.trust_forwarded = true;
     for (options, forwarded, expected) in [
@@ -99,8 +99,8 @@ async fn peer_is_the_last_hop_only_if_the_proxy_is_trusted() {
         (trusting.clone(), vec!["192.0.2.1, nonsense"], "203.0.113.7"),
         (trusting, vec![], "203.0.113.7"),
     ] {
-        let (log, _caught) = Log::catch();
-        let wire = wire(options).await;
+        let (log, _guard) = Log::capture();
+        let router = router(options).await;
         let mut request = Request::get("/rest/scope");
         for value in &forwarded {
             request = request.header("x-forwarded-for", *value);
@@ -108,17 +108,17 @@ async fn peer_is_the_last_hop_only_if_the_proxy_is_trusted() {
         let mut request = request.body(Body::empty()).expect("a request");
         let peer: SocketAddr = "203.0.113.7:1234".parse().expect("an address");
         request.extensions_mut().insert(ConnectInfo(peer));
-        wire.ask(request).await;
+        router.send(request).await;
         assert_parts(&lines(&log)[0], &[&format!("peer={expected} ")]);
     }
 }
 
 #[tokio::test]
-async fn milliseconds_are_rounded_to_microseconds() {
-    let (log, _caught) = Log::catch();
-    let wire = wire(Options::default()).await;
+async fn logged_milliseconds_are_rounded_to_microseconds() {
+    let (log, _guard) = Log::capture();
+    let router = router(Options::default()).await;
     for _ in 0..50 {
-        wire.get("/rest/1/{secret}/scope").await;
+        router.get("/rest/1/{secret}/scope").await;
     }
     for line in lines(&log) {
         let (_, value) = line.split_once("milliseconds=").expect("a field");
@@ -129,14 +129,14 @@ async fn milliseconds_are_rounded_to_microseconds() {
 }
 
 #[tokio::test]
-async fn figures_of_the_embedding_program_are_shown() {
+async fn metrics_of_the_embedding_program_are_shown() {
     let mut options = Options::default();
     options.metrics = vec![
         ExternalMetric::counter("log_lines_lost", "Log lines not written", || 3),
         ExternalMetric::gauge("wal_bytes", "Bytes of the WAL", || u64::MAX),
     ];
-    let wire = wire(options).await;
-    let (_, figures) = wire.probe("/metrics").await;
+    let router = router(options).await;
+    let (_, metrics) = router.probe("/metrics").await;
     for line in [
         "# HELP crm_chat_log_lines_lost Log lines not written",
         "# TYPE crm_chat_log_lines_lost counter",
@@ -144,21 +144,21 @@ async fn figures_of_the_embedding_program_are_shown() {
         "# TYPE crm_chat_wal_bytes gauge",
         "crm_chat_wal_bytes 9223372036854775807",
     ] {
-        assert!(figures.lines().any(|found| found == line), "{line} in {figures}");
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
     }
 }
 
 #[tokio::test]
-async fn calls_that_are_shed_are_counted_by_reason() {
+async fn shed_calls_are_counted_by_reason() {
     let mut options = Options::default();
-    options.max_calls = 0;
-    let wire = wire(options).await;
-    assert_eq!(wire.get("/rest/1/{secret}/scope").await.status, 503);
-    assert_eq!(wire.get("/rest/1/wrong/scope").await.status, 401);
-    assert_eq!(wire.figure(r#"crm_chat_calls_shed_total{reason="max_calls"}"#).await, 1);
+    options.max_concurrent_requests = 0;
+    let router = router(options).await;
+    assert_eq!(router.get("/rest/1/{secret}/scope").await.status, 503);
+    assert_eq!(router.get("/rest/1/wrong/scope").await.status, 401);
+    assert_eq!(router.metric(r#"crm_chat_calls_shed_total{reason="concurrency"}"#).await, 1);
 }
 
-/// A log that does something whenever a line is written.
+/// A log that runs a callback for each line.
 #[derive(Clone)]
 struct Eventful(Arc<dyn Fn(&str) + Send + Sync>);
 
@@ -187,42 +187,42 @@ fn set_log(event: impl Fn(&str) + Send + Sync + 'static) -> tracing::subscriber:
 }
 
 #[tokio::test]
-async fn log_that_panics_does_not_lose_an_answer() {
-    let wire = wire(Options::default()).await;
+async fn panicking_log_does_not_lose_a_response() {
+    let router = router(Options::default()).await;
     let _set = set_log(|_| panic!("the log is full"));
-    let answer = wire.get(&removal(12)).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = router.get(&removal(12)).await;
+    assert_eq!(response.status, 200, "{response:?}");
     let batch = format!("{DELETE}%3FCRM_ENTITY_TYPE=deal%26CRM_ENTITY=288%26USER_ID=7");
-    let answer = wire.get(&format!("/rest/1/{{secret}}/batch?cmd[]={batch}&cmd[]=scope")).await;
-    let result = &answer.body["result"]["result"];
-    assert_eq!(*result, json!([8773, ["imopenlines"]]), "{answer:?}");
+    let response = router.get(&format!("/rest/1/{{secret}}/batch?cmd[]={batch}&cmd[]=scope")).await;
+    let result = &response.body["result"]["result"];
+    assert_eq!(*result, json!([8773, ["imopenlines"]]), "{response:?}");
 }
 
 #[tokio::test]
-async fn line_being_written_holds_up_no_other_call() {
-    let wire = Arc::new(wire(Options::default()).await);
-    let inner = Arc::clone(&wire);
+async fn slow_log_does_not_block_other_calls() {
+    let router = Arc::new(router(Options::default()).await);
+    let inner = Arc::clone(&router);
     let outcome = Arc::new(Mutex::new(None));
     let recorded = Arc::clone(&outcome);
     let _set = set_log(move |line| {
-        if !line.contains("called") {
+        if !line.contains("request completed") {
             return;
         }
-        // On a thread without this log. The method is new to the figures, which must be locked for
-        // it.
-        let wire = Arc::clone(&inner);
-        let (answered, answer) = sync_channel(1);
+        // Use another thread, which does not write to this log. The first call of a method creates
+        // its metrics, for which they must not be locked.
+        let router = Arc::clone(&inner);
+        let (answered, response) = sync_channel(1);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .expect("a runtime");
-            let answer = runtime.block_on(wire.get("/rest/1/{secret}/profile"));
-            answered.send(answer.status)
+            let response = runtime.block_on(router.get("/rest/1/{secret}/profile"));
+            answered.send(response.status)
         });
-        let answer = answer.recv_timeout(Duration::from_secs(20));
-        *recorded.lock().expect("no panic") = Some(answer);
+        let response = response.recv_timeout(Duration::from_secs(20));
+        *recorded.lock().expect("the lock is not poisoned") = Some(response);
     });
-    assert_eq!(wire.get("/rest/1/{secret}/scope").await.status, 200);
-    assert_eq!(*outcome.lock().expect("no panic"), Some(Ok(200)));
+    assert_eq!(router.get("/rest/1/{secret}/scope").await.status, 200);
+    assert_eq!(*outcome.lock().expect("the lock is not poisoned"), Some(Ok(200)));
 }

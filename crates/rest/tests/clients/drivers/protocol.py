@@ -1,6 +1,7 @@
-"""What the Python drivers share.
+"""The protocol of the drivers, shared by those in Python.
 
-A call is a JSON object on a line of standard input; what the client saw of the answer is one on standard output.
+A driver first writes what its client exposes of a response. Then it reads one call per line from standard input and
+writes what the client exposed of the response to standard output. Every line is a JSON object.
 """
 
 import asyncio
@@ -10,26 +11,26 @@ import sys
 _, form, base = sys.argv
 
 
-def answer(see, **lens):
-    """Says what this client lets its caller see, then makes the calls."""
-    tell(lens)
+def run(observe, **exposed):
+    """Writes what the client exposes of a response, and then makes the calls."""
+    emit(exposed)
     with asyncio.Runner() as runner:
         for line in sys.stdin:
-            tell(runner.run(see(base, json.loads(line))))
+            emit(runner.run(observe(base, json.loads(line))))
 
 
-def tell(saw):
-    print(json.dumps(saw), flush=True)
+def emit(observed):
+    print(json.dumps(observed), flush=True)
 
 
 def refusal(error):
-    """Tells an error in the server's words."""
-    saw = {"error": error["error"], "described": bool(error["error_description"])}
-    return saw | ({"argument": error["argument"]} if "argument" in error else {})
+    """Returns an error as the server describes it."""
+    observed = {"error": error["error"], "described": bool(error["error_description"])}
+    return observed | ({"argument": error["argument"]} if "argument" in error else {})
 
 
 def by_id(section):
-    """Makes a map of a section of a batch's answer, which may be a list."""
+    """Converts a section of a batch's response, which may be a list, to a map."""
     return {str(i): value for i, value in enumerate(section)} if isinstance(section, list) else section
 
 
@@ -37,7 +38,7 @@ def refusals(section):
     return {i: refusal(error) for i, error in by_id(section).items()}
 
 
-def each(commands, make):
-    """Makes something of each command: a map by id, or a list of those without ids."""
-    made = [(i, make(method, params)) for i, method, params in commands]
-    return [value for _, value in made] if made[0][0] is None else dict(made)
+def each(commands, convert):
+    """Converts each command: returns a map by id, or a list if the commands have no ids."""
+    converted = [(i, convert(method, params)) for i, method, params in commands]
+    return [value for _, value in converted] if converted[0][0] is None else dict(converted)

@@ -1,11 +1,11 @@
-// @bitrix24/b24jssdk: the webhook over https only. It folds an error into a code, a status and a message.
+// @bitrix24/b24jssdk: webhooks over https only. It exposes the code, the status and the message of an error.
 
 import { createInterface } from 'node:readline'
 
 const sdk = `${process.env.PACKAGES}/node_modules/@bitrix24/b24jssdk/dist/esm/index.mjs`
 const { B24Hook, B24OAuth, AjaxError, B24HelperManager } = await import(sdk)
 const [, base] = process.argv.slice(2)
-const tell = saw => console.log(JSON.stringify(saw))
+const emit = observed => console.log(JSON.stringify(observed))
 
 function connect(auth) {
   if (auth.token === undefined) return B24Hook.fromWebhookUrl(`${base}/rest/${auth.user}/${auth.secret}`)
@@ -26,7 +26,7 @@ function connect(auth) {
     },
     { clientId: 'none', clientSecret: 'none' }
   )
-  // A rejected token is refreshed once; the driver has no other.
+  // The client refreshes a rejected token once. The driver has no other token.
   b24.setCustomRefreshAuth(async () => ({ access_token: auth.token, refresh_token: 'none', ...granted, ...endpoints }))
   return b24
 }
@@ -39,15 +39,15 @@ async function batch(b24, { halt, commands }) {
     calls: commands[0][0] === null ? rows : Object.fromEntries(commands.map(([id], i) => [id, rows[i]])),
     options: { isHaltOnError: halt, returnAjaxResult: true }
   })
-  const saw = { result: {}, result_error: {} }
+  const observed = { result: {}, result_error: {} }
   for (const [id, result] of Object.entries(response.getData())) {
-    if (result.isSuccess) saw.result[id] = result.getData().result
-    else saw.result_error[id] = refusal([...result.getErrors()][0])
+    if (result.isSuccess) observed.result[id] = result.getData().result
+    else observed.result_error[id] = refusal([...result.getErrors()][0])
   }
-  return saw
+  return observed
 }
 
-async function see(call) {
+async function observe(call) {
   const b24 = connect(call.auth)
   try {
     if (call.commands !== undefined) return await batch(b24, call)
@@ -64,11 +64,11 @@ async function see(call) {
   }
 }
 
-tell({
+emit({
   refused: ['status', 'error'],
   rejected: ['status', 'error'],
   batch: ['result', 'result_error'],
   batch_refused: ['result', 'result_error'],
-  cannot: ['show the argument']
+  unsupported: ['show the argument']
 })
-for await (const line of createInterface({ input: process.stdin })) tell(await see(JSON.parse(line)))
+for await (const line of createInterface({ input: process.stdin })) emit(await observe(JSON.parse(line)))

@@ -1,10 +1,10 @@
-"""b24pysdk: https only. An error is an exception of a class of its own, with the code in it."""
+"""b24pysdk: https only. Each error code has an exception class of its own."""
 
 from b24pysdk import BitrixApp, BitrixToken, BitrixWebhook, Client
 from b24pysdk.api.requests import BitrixAPIBatchRequest, BitrixAPIRequest
 from b24pysdk.errors import BitrixAPIError
 
-from protocol import answer, by_id, each, refusal, refusals
+from protocol import by_id, each, refusal, refusals, run
 
 CLASSES = {
     "ACCESS_DENIED": "BitrixAPIAccessDenied",
@@ -28,12 +28,12 @@ def connect(base, auth):
 
 
 def remove(client, CRM_ENTITY_TYPE, CRM_ENTITY, USER_ID, **chat):
-    """The client has a function for the method, which asks for three of the parameters."""
+    """Calls the client's function for the method, which requires three of the parameters."""
     chat = {name.lower(): value for name, value in chat.items()}
     return client.imopenlines.crm.chat.user.delete(CRM_ENTITY_TYPE, CRM_ENTITY, USER_ID, **chat)
 
 
-async def see(base, call):
+async def observe(base, call):
     token = connect(base, call["auth"])
 
     def request(method, params):
@@ -43,7 +43,7 @@ async def see(base, call):
 
     try:
         if "commands" not in call:
-            # The response parses the whole answer, times included.
+            # `response` parses the whole body, including the times.
             return {"result": request(call["method"], call["params"]).response.result}
         requests = each(call["commands"], request)
         batch = BitrixAPIBatchRequest(bitrix_token=token, bitrix_api_requests=requests, halt=call["halt"]).result
@@ -57,11 +57,11 @@ async def see(base, call):
         return {"status": error.status_code} | refusal(error.json_response)
 
 
-answer(
-    see,
+run(
+    observe,
     refused=["status", "error"],
     rejected=["status", "error"],
     batch=["result", "result_error"],
     batch_refused=["result", "result_error"],
-    cannot=["a start of its own"],
+    unsupported=["a start-up call"],
 )

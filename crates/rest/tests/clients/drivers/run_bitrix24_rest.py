@@ -1,17 +1,17 @@
-"""bitrix24-rest: everything by GET, nothing escaped; the body of an answer that is not 200 is dropped."""
+"""bitrix24-rest: sends GET requests, escapes nothing, and drops the body of a response with an error status."""
 
 import re
 
 from bitrix24 import Bitrix24, BitrixError
 
-from protocol import answer, by_id, each, refusals
+from protocol import by_id, each, refusals, run
 
 
 def command(method, params):
     return "?".join([method, *(f"{name}={value}" for name, value in params.items())])
 
 
-async def see(base, call):
+async def observe(base, call):
     bitrix = Bitrix24(f"{base}/rest/{call['auth']['user']}/{call['auth']['secret']}/")
     try:
         if "commands" not in call:
@@ -23,12 +23,12 @@ async def see(base, call):
         return {"status": int(re.fullmatch(r"HTTP error: (\d+)", error.message)[1])}
 
 
-answer(
-    see,
+run(
+    observe,
     refused=["status"],
     rejected=["status"],
     batch=["result", "result_error"],
     batch_refused=["result", "result_error"],
-    # An `&` within a command would end it.
-    cannot=["several parameters in a command", "a start of its own"],
+    # An `&` within a command would terminate it.
+    unsupported=["several parameters in a command", "a start-up call"],
 )

@@ -1,12 +1,12 @@
 <?php
-// CRest is one file to copy, in no registry: these are its requests. `call` and `callBatch` build the form, `callCurl`
-// sends it to `….json`; up to 1.33 it asked a webhook by GET.
+// Sends the requests of CRest, which is a file to copy and not in any registry. Its functions `call` and `callBatch`
+// build the form, and `callCurl` sends it to `….json`. Versions up to 1.33 call a webhook by GET.
 
 [, $form, $base] = $argv;
 
-function tell(array $saw): void
+function emit(array $observed): void
 {
-    echo json_encode($saw), "\n";
+    echo json_encode($observed), "\n";
 }
 
 function callCurl(string $form, string $base, array $auth, string $method, array $params): array
@@ -46,34 +46,34 @@ function batch(array $call): array
 
 function refusal(array $error): array
 {
-    $saw = ['error' => $error['error'], 'described' => $error['error_description'] !== ''];
-    return $saw + (isset($error['argument']) ? ['argument' => $error['argument']] : []);
+    $observed = ['error' => $error['error'], 'described' => $error['error_description'] !== ''];
+    return $observed + (isset($error['argument']) ? ['argument' => $error['argument']] : []);
 }
 
-function see(string $form, string $base, array $call): array
+function observe(string $form, string $base, array $call): array
 {
     $batch = isset($call['commands']);
     $params = $batch ? batch($call) : $call['params'];
-    $answer = callCurl($form, $base, $call['auth'], $batch ? 'batch' : $call['method'], $params);
-    if (!empty($answer['error'])) {
-        return refusal($answer);
+    $response = callCurl($form, $base, $call['auth'], $batch ? 'batch' : $call['method'], $params);
+    if (!empty($response['error'])) {
+        return refusal($response);
     }
     return $batch
         ? [
-            'result' => (object) $answer['result']['result'],
-            'result_error' => (object) array_map(refusal(...), $answer['result']['result_error']),
+            'result' => (object) $response['result']['result'],
+            'result_error' => (object) array_map(refusal(...), $response['result']['result_error']),
         ]
-        : ['result' => $answer['result']];
+        : ['result' => $response['result']];
 }
 
-// CRest does not look at the status.
-tell([
+// CRest ignores the status.
+emit([
     'refused' => ['error'],
     'rejected' => ['error'],
     'batch' => ['result', 'result_error'],
     'batch_refused' => ['result', 'result_error'],
-    'cannot' => ['a start of its own'],
+    'unsupported' => ['a start-up call'],
 ]);
 while (($line = fgets(STDIN)) !== false) {
-    tell(see($form, $base, json_decode($line, true, flags: JSON_THROW_ON_ERROR)));
+    emit(observe($form, $base, json_decode($line, true, flags: JSON_THROW_ON_ERROR)));
 }

@@ -6,13 +6,13 @@ from aiohttp import ClientResponseError
 from fast_bitrix24 import BitrixAsync
 from fast_bitrix24.server_response import ErrorInServerResponseException
 
-from protocol import answer, by_id, each, form, refusals
+from protocol import by_id, each, form, refusals, run
 
 RAW = form == "raw"
 
 
 class TokenRejected(Exception):
-    """The client asks for another token until one is accepted; the driver has only one."""
+    """Raised because the client requests tokens until one is accepted, and the driver has only one."""
 
 
 def client(base, auth):
@@ -28,7 +28,7 @@ def client(base, auth):
     return BitrixAsync(f"{base}/rest/", token_func=token_func, verbose=False)
 
 
-async def see(base, call):
+async def observe(base, call):
     bitrix = client(base, call["auth"])
     batch = "commands" in call
     try:
@@ -47,12 +47,12 @@ async def see(base, call):
         return {"result_error": errors} if batch else errors["order0000000000"]
 
 
-# The client drops the body of an answer that is not 200; of a batch with errors it shows the errors alone.
-answer(
-    see,
+# The client drops the body of a response with an error status. For a batch with errors it exposes only the errors.
+run(
+    observe,
     refused=["status"] if RAW else ["error"],
     rejected=["status"],
     batch=["result"],
     batch_refused=["result_error"],
-    cannot=["a start of its own"],
+    unsupported=["a start-up call"],
 )

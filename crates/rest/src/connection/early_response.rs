@@ -1,32 +1,34 @@
-//! Answers to peers whose request does not reach the methods.
+//! Responses to requests that cannot reach the router.
 
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// The time within which a refused peer must take its answer.
-const TIME: Duration = Duration::from_secs(2);
+use crate::time::wall_clock;
 
-/// An answer in the form of every other error, after which the connection is closed.
+/// The time within which the peer must receive the response.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// An error response in the format of the API, after which the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct EarlyResponse {
     status: StatusCode,
     code: &'static str,
     description: &'static str,
 }
 
-impl Refusal {
+impl EarlyResponse {
     pub(crate) const OVERLOADED: Self = Self {
         status: StatusCode::SERVICE_UNAVAILABLE,
         code: "OVERLOAD_LIMIT",
-        description: "too many connections: repeat later",
+        description: "too many connections: retry later",
     };
     pub(crate) const PLAIN_HTTP: Self =
-        Self::invalid(StatusCode::BAD_REQUEST, "this port speaks https");
+        Self::invalid(StatusCode::BAD_REQUEST, "this port requires https");
     pub(crate) const HEAD_TIMEOUT: Self = Self::invalid(
         StatusCode::REQUEST_TIMEOUT,
         "the head of the request did not arrive in time",
@@ -36,7 +38,7 @@ impl Refusal {
         Self { status, code: "INVALID_REQUEST", description }
     }
 
-    /// Returns the refusal of a head that cannot be read.
+    /// Returns the response to a head that hyper has rejected with a status.
     pub(crate) fn of_head(status: StatusCode) -> Self {
         let description = match status {
             StatusCode::URI_TOO_LONG => "the address of the request is too long",
@@ -64,32 +66,35 @@ impl Refusal {
              date: {date}\r\n\r\n{body}",
             status = self.status,
             length = body.len(),
-            date = httpdate::fmt_http_date(SystemTime::now()),
+            date = httpdate::fmt_http_date(wall_clock()),
         )
         .into_bytes()
     }
 
-    /// Sends the answer and closes the stream, in bounded time.
+    /// Sends the response and closes the stream, within a bounded time.
     pub(crate) async fn send(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let _ = timeout(TIME, self.converse(stream)).await;
+        let _ = timeout(SEND_TIMEOUT, self.send_and_drain(stream)).await;
     }
 
-    /// As [`send`](Self::send), but lets the peer begin its request first. An answer that comes
-    /// before any request is taken for a protocol error by some clients.
+    /// Sends the response like [`send`](Self::send), but waits for the start of a request first.
+    /// Some clients report a response that precedes their request as a protocol error.
     pub(crate) async fn send_after_request(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let answering = async {
+        let responding = async {
             if stream.read(&mut [0; 1024]).await? == 0 {
                 return Ok(());
             }
-            self.converse(stream).await
+            self.send_and_drain(stream).await
         };
-        let _ = timeout(TIME, answering).await;
+        let _ = timeout(SEND_TIMEOUT, responding).await;
     }
 
-    async fn converse(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    async fn send_and_drain(
+        self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> io::Result<()> {
         stream.write_all(&self.to_bytes()).await?;
         stream.shutdown().await?;
-        // If bytes arrive at a closed socket, the peer's system may discard the answer unread.
+        // If data arrives at a closed socket, the peer's system may discard the unread response.
         let mut rest = [0; 4096];
         while stream.read(&mut rest).await? > 0 {}
         Ok(())

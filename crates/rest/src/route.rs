@@ -1,55 +1,56 @@
-//! Addresses: `/rest/{user}/{secret}/{method}` and `/rest/{method}`, tidied up.
+//! Parses request paths: `/rest/{user}/{secret}/{method}` and `/rest/{method}`.
 
-use crate::failure::Failure;
-use crate::parameters::percent_decode;
+use crate::error::ApiError;
+use crate::params::percent_decode;
 
-/// What a path asks for.
+/// The route that a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
+pub(crate) enum Route {
     /// `/rest/{user}/{secret}/{method}`.
     Webhook { user: String, secret: String, method: String },
     /// `/rest/{method}`.
     OAuth { method: String },
-    /// `/rest/api/…`, the protocol's third version.
-    VersionThree,
-    /// `/rest/…` with two parts: a webhook's address that lacks one.
-    WebhookIncomplete,
-    /// Anything else.
+    /// `/rest/api/…`, version 3 of the protocol.
+    ApiV3,
+    /// `/rest/…` with two segments: a webhook's address with one segment missing.
+    IncompleteWebhook,
+    /// Any other path.
     Unknown,
 }
 
-impl Address {
-    /// Reads a path: percent-encoded, with doubled slashes, a slash at the end or the suffix `.json`.
+impl Route {
+    /// Parses a path after normalizing it: percent-encoding, repeated slashes, a trailing slash and
+    /// the suffix `.json` make no difference.
     pub(crate) fn parse(path: &str) -> Self {
         let Some(path) = percent_decode(path) else {
             return Self::Unknown;
         };
         let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         match *segments.as_slice() {
-            ["rest", "api", ..] => Self::VersionThree,
+            ["rest", "api", ..] => Self::ApiV3,
             ["rest", method] => Self::OAuth { method: method_name(method) },
             ["rest", user, secret, method] => Self::Webhook {
                 user: user.to_owned(),
                 secret: secret.to_owned(),
                 method: method_name(method),
             },
-            ["rest", _, _] => Self::WebhookIncomplete,
+            ["rest", _, _] => Self::IncompleteWebhook,
             _ => Self::Unknown,
         }
     }
 
-    /// Returns the name of the method, in lower case.
-    pub(crate) fn method(&self) -> Result<&str, Failure> {
+    /// Returns the name of the method in lower case, or the error of a route without one.
+    pub(crate) fn method(&self) -> Result<&str, ApiError> {
         match self {
             Self::Webhook { method, .. } | Self::OAuth { method } => Ok(method),
-            Self::VersionThree => Err(Failure::VersionThree),
-            Self::WebhookIncomplete => Err(Failure::WebhookIncomplete),
-            Self::Unknown => Err(Failure::AddressNotFound),
+            Self::ApiV3 => Err(ApiError::ApiV3),
+            Self::IncompleteWebhook => Err(ApiError::IncompleteWebhook),
+            Self::Unknown => Err(ApiError::RouteNotFound),
         }
     }
 }
 
-/// Strips the suffix `.json` once, and lowers the case.
+/// Converts a method's name to lower case and strips one suffix `.json`.
 pub(crate) fn method_name(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     name.strip_suffix(".json").unwrap_or(&name).to_owned()
@@ -61,18 +62,18 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, expected: &str) {
-        let shown = match Address::parse(path) {
-            Address::Webhook { user, secret, method } => format!("{user} {secret} {method}"),
-            Address::OAuth { method } => method,
-            Address::VersionThree => "v3".to_owned(),
-            Address::WebhookIncomplete => "incomplete".to_owned(),
-            Address::Unknown => "unknown".to_owned(),
+        let actual = match Route::parse(path) {
+            Route::Webhook { user, secret, method } => format!("{user} {secret} {method}"),
+            Route::OAuth { method } => method,
+            Route::ApiV3 => "v3".to_owned(),
+            Route::IncompleteWebhook => "incomplete".to_owned(),
+            Route::Unknown => "unknown".to_owned(),
         };
-        assert_eq!(shown, expected, "{path}");
+        assert_eq!(actual, expected, "{path}");
     }
 
     #[test]
-    fn paths_are_tidied_up() {
+    fn paths_are_normalized() {
         for path in [
             "/rest/1/s3CRet/server.time",
             "/rest/1/s3CRet/server.time/",
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_missing_is_unknown() {
+    fn path_with_wrong_number_of_segments_is_incomplete_or_unknown() {
         for path in ["", "/", "/rest", "/rest/", "/rest/1/s/m/x", "/REST/m", "/x/rest/m"] {
             check(path, "unknown");
         }

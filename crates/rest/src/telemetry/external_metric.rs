@@ -1,4 +1,4 @@
-//! Figures that the embedding program contributes to `/metrics`.
+//! Metrics that the embedding program contributes to `/metrics`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// A figure of the embedding program, read whenever `/metrics` is asked for.
+/// A metric of the embedding program, read on each request for `/metrics`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -35,9 +35,9 @@ enum Kind {
 }
 
 impl ExternalMetric {
-    /// Makes a figure that only grows. It is shown as `crm_chat_{name}_total`.
+    /// Creates a counter, which never decreases. Its name in `/metrics` is `crm_chat_{name}_total`.
     ///
-    /// `read` must return at once. `name` consists of lower-case letters and underscores.
+    /// `read` must not block. `name` consists of lower-case letters and underscores.
     pub fn counter(
         name: &'static str,
         help: &'static str,
@@ -46,9 +46,9 @@ impl ExternalMetric {
         Self::new(name, help, Kind::Counter, read)
     }
 
-    /// Makes a figure that rises and falls. It is shown as `crm_chat_{name}`.
+    /// Creates a gauge, which may rise and fall. Its name in `/metrics` is `crm_chat_{name}`.
     ///
-    /// `read` must return at once. `name` consists of lower-case letters and underscores.
+    /// `read` must not block. `name` consists of lower-case letters and underscores.
     pub fn gauge(
         name: &'static str,
         help: &'static str,
@@ -76,7 +76,7 @@ impl fmt::Debug for ExternalMetric {
     }
 }
 
-/// All figures of the embedding program.
+/// All metrics of the embedding program.
 #[derive(Debug)]
 pub(crate) struct ExternalMetrics(pub(crate) Vec<ExternalMetric>);
 
@@ -84,12 +84,12 @@ impl Collector for ExternalMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         for metric in &self.0 {
             let value = (metric.read)();
-            let figure: &dyn EncodeMetric = match metric.kind {
+            let value: &dyn EncodeMetric = match metric.kind {
                 Kind::Counter => &ConstCounter::new(value),
                 Kind::Gauge => &ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)),
             };
-            let kind = figure.metric_type();
-            figure.encode(encoder.encode_descriptor(metric.name, metric.help, None, kind)?)?;
+            let kind = value.metric_type();
+            value.encode(encoder.encode_descriptor(metric.name, metric.help, None, kind)?)?;
         }
         Ok(())
     }

@@ -1,58 +1,62 @@
-//! `application/x-www-form-urlencoded`, with PHP's brackets.
+//! Parses `application/x-www-form-urlencoded` with nested parameters in PHP's bracket notation.
 
-use super::{Bounds, Malformed};
-use crate::value::{Array, Value};
+use super::{Param, ParamError, ParamLimits, ParamMap};
 
-/// Reads `name=value&…`. `part` names what is read, for the error.
-pub(crate) fn parse(text: &str, part: &'static str, bounds: Bounds) -> Result<Array, Malformed> {
-    let mut fields = Fields::new(bounds);
+/// Parses `name=value&…`. `part` names the parsed part of the request in errors.
+pub(crate) fn parse(
+    text: &str,
+    part: &'static str,
+    limits: ParamLimits,
+) -> Result<ParamMap, ParamError> {
+    let mut builder = MapBuilder::new(limits);
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        fields.add(&decode(name, part)?, decode(value, part)?)?;
+        builder.add(&decode(name, part)?, decode(value, part)?)?;
     }
-    Ok(fields.array)
+    Ok(builder.params)
 }
 
-/// Decodes `%XX` and `+`.
-fn decode(text: &str, part: &'static str) -> Result<String, Malformed> {
-    percent_decode(&text.replace('+', " ")).ok_or(Malformed::NotUtf8(part))
+/// Decodes `%XX`, and `+` as a space.
+fn decode(text: &str, part: &'static str) -> Result<String, ParamError> {
+    percent_decode(&text.replace('+', " ")).ok_or(ParamError::NotUtf8(part))
 }
 
-/// Decodes `%XX`; a `%` that two hexadecimal digits do not follow stands for itself. `None` if the result is no UTF-8.
+/// Decodes `%XX`. A `%` without two hexadecimal digits after it is kept, as in PHP. Returns `None`
+/// if the result is not valid UTF-8.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
     decoded.ok().map(std::borrow::Cow::into_owned)
 }
 
-/// Puts fields, one after another, where their names say.
-pub(super) struct Fields {
-    bounds: Bounds,
+/// Builds a map from fields whose names are paths.
+pub(super) struct MapBuilder {
+    limits: ParamLimits,
     count: usize,
-    pub(super) array: Array,
+    pub(super) params: ParamMap,
 }
 
-impl Fields {
-    pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, count: 0, array: Array::default() }
+impl MapBuilder {
+    pub(super) fn new(limits: ParamLimits) -> Self {
+        Self { limits, count: 0, params: ParamMap::default() }
     }
 
-    /// Adds a field. One without a name is counted, but goes nowhere.
-    pub(super) fn add(&mut self, name: &str, value: String) -> Result<(), Malformed> {
+    /// Adds a field. A field without a name is counted and ignored.
+    pub(super) fn add(&mut self, name: &str, value: String) -> Result<(), ParamError> {
         self.count += 1;
-        if self.count > self.bounds.count {
-            return Err(Malformed::TooMany(self.bounds.count));
+        if self.count > self.limits.count {
+            return Err(ParamError::TooMany(self.limits.count));
         }
         if name.is_empty() {
             return Ok(());
         }
-        let (base, path) = split(name, self.bounds.depth)?;
-        self.array.insert_at(base, &path, Value::text(value));
+        let (base, path) = split(name, self.limits.depth)?;
+        self.params.insert_at(base, &path, Param::text(value));
         Ok(())
     }
 }
 
-/// Splits `a[b][]` into `a` and the keys `b` and the empty one.
-fn split(name: &str, depth: usize) -> Result<(&str, Vec<&str>), Malformed> {
+/// Splits `a[b][]` into `a` and the keys `["b", ""]`.
+fn split(name: &str, depth: usize) -> Result<(&str, Vec<&str>), ParamError> {
     let Some(start) = name.find('[') else {
         return Ok((name, Vec::new()));
     };
@@ -61,14 +65,14 @@ fn split(name: &str, depth: usize) -> Result<(&str, Vec<&str>), Malformed> {
         .strip_prefix('[')
         .and_then(|keys| keys.strip_suffix(']'))
         .filter(|_| !base.is_empty())
-        .ok_or(Malformed::Brackets)?;
+        .ok_or(ParamError::Brackets)?;
     let mut path = Vec::new();
     for key in keys.split("][") {
         if key.contains(['[', ']']) {
-            return Err(Malformed::Brackets);
+            return Err(ParamError::Brackets);
         }
         if path.len() == depth {
-            return Err(Malformed::TooDeep(depth));
+            return Err(ParamError::TooDeep(depth));
         }
         path.push(key);
     }
@@ -79,23 +83,22 @@ fn split(name: &str, depth: usize) -> Result<(&str, Vec<&str>), Malformed> {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { depth: 3, count: 5 };
+    const LIMITS: ParamLimits = ParamLimits { depth: 3, count: 5 };
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let array = parse(text, "query string", BOUNDS).map(Value::Array);
-        let shown = match array {
-            Ok(value) => show(&value),
+        let actual = match parse(text, "query string", LIMITS) {
+            Ok(map) => show(&Param::Map(map)),
             Err(error) => format!("{error:?}"),
         };
-        assert_eq!(shown, expected, "{text}");
+        assert_eq!(actual, expected, "{text}");
     }
 
-    fn show(value: &Value) -> String {
-        match value {
-            Value::Scalar(_) => value.to_text().unwrap_or_else(|| "absent".to_owned()),
-            Value::Array(array) => {
-                let entries = array.iter().map(|(key, value)| format!("{key}:{}", show(value)));
+    fn show(param: &Param) -> String {
+        match param {
+            Param::Scalar(_) => param.to_text().unwrap_or_else(|| "absent".to_owned()),
+            Param::Map(map) => {
+                let entries = map.iter().map(|(key, param)| format!("{key}:{}", show(param)));
                 format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
             }
         }
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_name_counts() {
+    fn last_value_of_a_name_wins() {
         check("a=1&a=2", "{a:2}");
         check("a=1&a[b]=2", "{a:{b:2}}");
         check("a[b]=1&a=2", "{a:2}");
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_decoded() {
+    fn names_and_values_are_decoded() {
         check("", "{}");
         check("&&", "{}");
         check("=v", "{}");
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused() {
+    fn invalid_forms_are_rejected() {
         for text in ["a[", "a[b", "a[b]c", "a[[b]]", "a[b]]", "[a]=1", "a[b][", "a][", "a[b]c[d]"] {
             check(text, "Brackets");
         }
