@@ -13,8 +13,8 @@ pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 /// Installs a global subscriber that accepts and discards everything.
 ///
-/// Tests must call it before they log. Otherwise `tracing` may cache that an event is disabled, if a
-/// thread without a subscriber logs the event for the first time while another thread starts to
+/// Tests must call it before they log. Otherwise `tracing` may cache that an event is disabled, if
+/// a thread without a subscriber logs the event for the first time while another thread starts to
 /// capture its log.
 pub(crate) fn enable_all_events() {
     static INSTALL: Once = Once::new();
