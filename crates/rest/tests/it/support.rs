@@ -14,6 +14,8 @@ use http_body_util::BodyExt;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
+use crate::log::enable_all_events;
+
 pub(crate) const DELETE: &str = "imopenlines.crm.chat.user.delete";
 
 /// Returns the world of these tests. User 1 is the caller, who may remove users from chat 8773 of
@@ -39,6 +41,8 @@ pub(crate) struct Secrets(Vec<(&'static str, String)>);
 
 impl Secrets {
     pub(crate) async fn issue(credentials: &MemoryCredentials) -> Self {
+        // Every test that serves requests issues its secrets first.
+        enable_all_events();
         let user = |id: i64| UserId::new(id).expect("an id");
         let scopes: Scopes = ["imopenlines"].into_iter().collect();
         let hour = Duration::from_hours(1);
