@@ -94,7 +94,7 @@ pub trait Interceptor: Send + Sync + 'static {
     /// The state kept for one transaction: created before its `begin` and dropped with it.
     type Session: Default + Send;
 
-    /// Observes an [prefetched](UnitOfWork::prefetch) removal.
+    /// Observes a [prefetched](UnitOfWork::prefetch) removal.
     fn prefetched(&self, session: &mut Self::Session, actor: UserId, removal: &Removal) {
         let _ = (session, actor, removal);
     }
