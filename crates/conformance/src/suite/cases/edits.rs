@@ -141,7 +141,7 @@ fn rights() -> Vec<AppliedEdit> {
 }
 
 fn rejected() -> Vec<(Edit, EditRejection)> {
-    let (unknown, nobody) = (chat(404), user(404));
+    let (unknown, unknown_user) = (chat(404), user(404));
     let no_chat = EditRejection::UnknownChat(unknown);
     let joins = Edit::Join { chat: unknown, user: user(12) };
     let owns = |chat| Edit::SetOwner { chat, user: user(3) };
@@ -149,8 +149,8 @@ fn rejected() -> Vec<(Edit, EditRejection)> {
     let granted = Edit::GrantRemoval(RemovalRight { user: user(1), chat: unknown });
     let stranger = EditRejection::NotAMember { chat: chat(8773), user: user(3) };
     vec![
-        (Edit::ActivateUser { user: nobody }, EditRejection::UnknownUser(nobody)),
-        (Edit::DeactivateUser { user: nobody }, EditRejection::UnknownUser(nobody)),
+        (Edit::ActivateUser { user: unknown_user }, EditRejection::UnknownUser(unknown_user)),
+        (Edit::DeactivateUser { user: unknown_user }, EditRejection::UnknownUser(unknown_user)),
         (joins, no_chat),
         (owns(unknown), no_chat),
         (owns(chat(8773)), stranger),
